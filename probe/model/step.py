@@ -5,7 +5,7 @@ A chain without an address waits for DNS: it is expanded once per answered
 address, up to ``max_addresses``, and nothing else may open a socket.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -14,13 +14,42 @@ from probe.model.target import CombinationRule, Resolver
 
 QueryType = Literal["A", "AAAA"]
 
+PUBLIC_TRUST: Final = "public"
+"""Trust key of the public web's authorities: certifi's bundle, the same on every
+machine. The system store is not used: an antivirus or employer adds its own
+authority there, and interception by it is a fact to record, not to hide."""
+
+LIST_TRUST: Final = "list"
+"""Trust key of the target list's own anchors; a service's own go by its id."""
+
+NO_TRUST: Final = "none"
+"""Trust key of a contrast: the name sent is not the server's, so only whether the
+handshake completes is of interest, not whose certificate it is."""
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    """Whose fact it is: an endpoint of a target, a control, or a resolver."""
+
+    endpoint_id: str
+    member: str
+    service_id: str | None = None
+    target_id: str | None = None
+    combination_rule: CombinationRule | None = None
+    control_id: str | None = None
+
 
 class DnsLookup(Struct, frozen=True, kw_only=True, tag=True):
-    """Ask one resolver one question."""
+    """Ask one resolver one question.
+
+    A host name that serves several endpoints is asked about once; the answer is
+    recorded for each owner.
+    """
 
     hostname: str
     query_type: QueryType
     resolver: Resolver
+    owners: tuple[Owner, ...]
+    expected_ranges: tuple[str, ...]
     timeout_s: float
 
 
@@ -61,26 +90,27 @@ class HttpRequest(Struct, frozen=True, kw_only=True, tag=True):
 
 StepSpec = DnsLookup | TcpConnect | ProxyConnect | TlsHandshake | HttpRequest
 
-Trigger = Literal[
-    "start", "retry", "tls_failed", "http_slow"
-]
-"""When a chain runs: at once, or as a declared follow-up of its endpoint."""
+Trigger = Literal["start", "tls_failed", "http_slow"]
+"""When a chain runs: at once, or as a declared follow-up of its endpoint.
+
+``tls_failed``: no handshake after a completed connect. ``http_slow``: a body far
+slower than the control's; such chains run in interleaved pairs.
+"""
 
 
 class Chain(Struct, frozen=True, kw_only=True):
-    """Steps over one connection, and what they are for."""
+    """Steps over one connection, and what they are for.
+
+    ``attempts`` is how often the chain is tried at most until it succeeds; for
+    ``http_slow`` it is the number of pairs.
+    """
 
     role: Role
-    endpoint_id: str
-    member: str
+    owner: Owner
     port: int
     steps: tuple[StepSpec, ...]
     address: str | None = None
     hostname: str | None = None
-    service_id: str | None = None
-    target_id: str | None = None
-    combination_rule: CombinationRule | None = None
-    control_id: str | None = None
     tactic: Literal["none", "socks5", "http_connect"] = "none"
     proxy_id: str | None = None
     trigger: Trigger = "start"
@@ -89,11 +119,10 @@ class Chain(Struct, frozen=True, kw_only=True):
 
 
 class Budget(Struct, frozen=True, kw_only=True):
-    """Upper estimates of what a plan costs, application bytes both ways."""
+    """Upper estimates of what a plan costs: sockets, and bytes on the wire."""
 
     sockets: int
     bytes: int
-    seconds: float
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -31,8 +31,6 @@ class RunColumns(Vantage, frozen=True, kw_only=True):
 
     schema_version: Literal["1.0"] = "1.0"
     run_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-    measurement_start_time: Annotated[
-        str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:00Z$")
-    ]
+    measurement_start_time: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:00Z$")]
     targets_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
     lab: bool = False

@@ -1,0 +1,168 @@
+"""A listening TCP socket that can be open, refuse SYNs, or drop them for real.
+
+Dropping needs no root on Linux: a listener whose accept queue is full discards
+further SYNs, so a client sees what a null route shows it, SYN retransmissions
+included. The queue is made one place long (``listen(0)``) and filled by a
+connection of our own. Other systems answer a full queue otherwise (Windows
+with RST) and have one loopback address instead of 127.0.0.0/8, so the lab is
+for Linux and says so when it starts.
+
+The same bound socket serves all three states (``shutdown`` returns a Linux
+listener to "bound", ``listen`` brings it back), so nobody can take its port
+and no TIME_WAIT stands in the way of a switch.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from censorlab.rules import ConnectAction, Place
+
+BACKLOG: Final = 1024
+"""Of every open listener: a burst must not overflow it, or the kernel drops a
+SYN and the prober would record a slow network that is really the lab's."""
+
+_FILL_LIMIT_S: Final = 1.0
+"""A loopback handshake takes microseconds."""
+
+_BIND_ATTEMPTS: Final = 20
+"""Each fails only if another process holds the same ephemeral port."""
+
+_TCP_INFO_QUEUE: Final = struct.Struct("=24x2I")
+"""Of a listener's TCP_INFO: ``tcpi_unacked`` is the length of the accept queue,
+``tcpi_sacked`` its limit (Linux ``tcp_get_info``)."""
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER of zero seconds: ``close`` sends RST and leaves no TIME_WAIT."""
+
+Attend = Callable[[trio.SocketStream], Awaitable[None]]
+
+
+class QueueNotFilledError(RuntimeError):
+    """The kernel would still accept a SYN that is to be dropped."""
+
+
+class PortsTakenError(RuntimeError):
+    """No port is free on all the addresses of an endpoint."""
+
+
+def reset(stream: trio.SocketStream) -> None:
+    """Close a connection with RST, at once."""
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    stream.socket.close()
+
+
+def bind_together(addresses: tuple[str, ...]) -> list[socket.socket]:
+    """Bind TCP sockets on all addresses to one free port.
+
+    Raises:
+        PortsTakenError: after `_BIND_ATTEMPTS` ports, each taken somewhere.
+    """
+    for _ in range(_BIND_ATTEMPTS):
+        with socket.socket() as scout:
+            scout.bind((addresses[0], 0))
+            port = scout.getsockname()[1]
+        # Bound by number, not as port 0: only then does the kernel keep the
+        # port for a socket that stops listening.
+        bound: list[socket.socket] = []
+        try:
+            for address in addresses:
+                bound.append(socket.socket())
+                bound[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                bound[-1].bind((address, port))
+        except OSError as error:
+            for one in bound:
+                one.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return bound
+    raise PortsTakenError(f"no port free on all of {', '.join(addresses)}")
+
+
+class Door:
+    """One place's listener; refuses until it is switched."""
+
+    def __init__(self, place: Place, bound: socket.socket, attend: Attend) -> None:
+        self.place = place
+        self.state: ConnectAction = "refuse"
+        self._socket = trio.socket.from_stdlib_socket(bound)
+        self._port: int = bound.getsockname()[1]
+        self._attend = attend
+        self._fillers: list[socket.socket] = []
+        self._opened = trio.Event()
+        self._parked = trio.Event()
+        self._accepting = trio.CancelScope()
+
+    async def serve(self) -> None:
+        """Accept and attend whenever open; runs until cancelled, then closes."""
+        try:
+            async with trio.open_nursery() as connections:
+                while True:
+                    await self._opened.wait()
+                    with self._accepting:
+                        while True:
+                            client, _ = await self._socket.accept()
+                            connections.start_soon(self._attend_one, client)
+                    self._accepting = trio.CancelScope()
+                    self._parked.set()
+        finally:
+            self._withdraw_fillers()
+            self._socket.close()
+
+    async def switch(self, state: ConnectAction) -> None:
+        """Return once the kernel treats SYNs as ordered. Needs `serve` to run.
+
+        Connections that were waiting to be accepted are reset; those already
+        attended are left alone.
+
+        Raises:
+            QueueNotFilledError: if SYNs cannot be dropped here.
+        """
+        if state == self.state:
+            return
+        if self.state == "open":
+            # Wait for the accepting task to stop: one that is already being
+            # woken would accept the connection that is to fill the queue.
+            self._opened, self._parked = trio.Event(), trio.Event()
+            self._accepting.cancel()
+            await self._parked.wait()
+        self._withdraw_fillers()
+        if self.state != "refuse":
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self.state = state
+        if state == "open":
+            self._socket.listen(BACKLOG)
+            self._opened.set()
+        elif state == "drop":
+            self._socket.listen(0)
+            self._fill_queue()
+
+    def _fill_queue(self) -> None:
+        # The limit is exceeded, not reached: a queue of limit 0 holds one.
+        for _ in range(2):
+            queued, limit = _TCP_INFO_QUEUE.unpack(
+                self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_QUEUE.size)
+            )
+            if queued > limit:
+                return
+            filler = socket.create_connection((self.place.address, self._port), _FILL_LIMIT_S)
+            filler.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._fillers.append(filler)
+        raise QueueNotFilledError(f"{self.place.address}:{self._port} still accepts")
+
+    def _withdraw_fillers(self) -> None:
+        for filler in self._fillers:
+            filler.close()
+        self._fillers.clear()
+
+    async def _attend_one(self, client: trio.socket.SocketType) -> None:
+        async with trio.SocketStream(client) as stream:
+            try:
+                await self._attend(stream)
+            except trio.BrokenResourceError:
+                return  # the client reset the connection: its right at any time

@@ -1,0 +1,94 @@
+"""The web servers and DNS over HTTPS (RFC 8484), in an aiohttp process of their own.
+
+Started as ``python -m censorlab.peers.web``: reads its settings as one JSON line,
+prints its ports as one JSON line, serves until standard input closes. The
+prober's loop never shares a process with it: on a shared loop a burst of
+connections overflows the queue and looks like a slow network.
+"""
+
+import asyncio
+import base64
+import binascii
+import socket
+import sys
+from typing import Final
+
+from aiohttp import web
+
+from censorlab.authority import AuthorityKeys, server_context
+from censorlab.messages import decode, encode
+from censorlab.peers.site import DOH_PATH, SitePorts, SiteSettings, page
+from censorlab.peers.zone import MalformedQueryError, Query
+
+BACKLOG: Final = 1024
+"""Set explicitly: aiohttp's 128 overflows at the connection rates of a test."""
+
+_SHUTDOWN_LIMIT_S: Final = 0.1
+"""Nobody waits for the end of a page when the lab is over."""
+
+_MESSAGE_TYPE: Final = "application/dns-message"
+
+
+class _Handlers:
+    def __init__(self, settings: SiteSettings) -> None:
+        self._settings = settings
+
+    async def page(self, request: web.Request) -> web.Response:
+        host = request.host.partition(":")[0]
+        return web.Response(
+            body=page(host, self._settings.body_bytes), content_type="text/html", charset="utf-8"
+        )
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        if request.method == "POST":
+            wire = await request.read()
+        else:
+            encoded = request.query.get("dns", "")
+            try:
+                wire = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+            except (binascii.Error, ValueError):
+                raise web.HTTPBadRequest(text="not base64url") from None
+        try:
+            answer = Query(wire).answer(self._settings.zone)
+        except MalformedQueryError:
+            raise web.HTTPBadRequest(text="not a DNS query") from None
+        return web.Response(body=answer, content_type=_MESSAGE_TYPE)
+
+
+async def serve(settings: SiteSettings) -> None:
+    """Serve until standard input closes."""
+    handlers = _Handlers(settings)
+    app = web.Application()
+    app.router.add_route("GET", DOH_PATH, handlers.resolve)
+    app.router.add_route("POST", DOH_PATH, handlers.resolve)
+    app.router.add_route("GET", "/{path:.*}", handlers.page)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_LIMIT_S)
+    await runner.setup()
+    try:
+        ports = SitePorts(
+            trusted=await _listen(runner, settings, settings.trusted),
+            forger=await _listen(runner, settings, settings.forger),
+        )
+        sys.stdout.buffer.write(encode(ports))
+        sys.stdout.buffer.flush()
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+        )
+        await reader.read()
+        transport.close()
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: SiteSettings, keys: AuthorityKeys) -> int:
+    context = server_context(keys, settings.names, settings.default_name, alpn=("http/1.1",))
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    port: int = listener.getsockname()[1]
+    await web.SockSite(runner, listener, ssl_context=context, backlog=BACKLOG).start()
+    return port
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(decode(sys.stdin.buffer.readline(), SiteSettings)))

@@ -1,0 +1,290 @@
+"""``reachwatch check``: one run, and its three answers."""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+import trio
+
+from probe import __version__
+from probe.cli.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_FAIL_ON,
+    EXIT_INTERRUPT,
+    EXIT_NO_NETWORK,
+    EXIT_OK,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    CommandError,
+)
+from probe.cli.inputs import (
+    LoadedTargets,
+    is_loopback_only,
+    parse_proxy,
+    secrets_of_host,
+    select_targets,
+)
+from probe.cli.render import Style, answers, header, table
+from probe.model.step import DnsLookup, HttpRequest, Plan, TlsHandshake
+from probe.model.vantage import Vantage
+from probe.model.verdict import State, Verdict
+from probe.net.tls import TrustError
+from probe.net.trio_network import TrioNetwork
+from probe.plan.build import Options, build_plan
+from probe.run.events import Event, Observed, RunFinished, RunStarted
+from probe.run.session import RunResult, Settings, run_check
+from probe.store.writer import StoreError
+from probe.verdict.words import three_answers
+
+SEVERITY: Final[tuple[State, ...]] = (
+    "ok",
+    "insufficient",
+    "down",
+    "impaired",
+    "likely_blocked",
+    "blocked",
+)
+
+
+def check_command(args: argparse.Namespace) -> int:
+    """Run ``check``; see docs/exit-codes.md."""
+    if not re.fullmatch(r"[A-Z]{2}", args.probe_cc):
+        raise CommandError(EXIT_USAGE, ["--probe-cc: expected two capital letters, such as RU"])
+    if not 0 <= args.probe_asn <= 4294967295:
+        raise CommandError(EXIT_USAGE, ["--probe-asn: expected a number up to 4294967295"])
+    loaded = select_targets(args.items)
+    settings = _settings(args, loaded)
+    style = _style(args)
+    if args.dry_run:
+        _print_plan(args, settings)
+        return EXIT_OK
+    say = _subscriber(args, settings, style)
+    try:
+        result = _run(settings, say)
+    except StoreError as error:
+        raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
+    except TrustError as error:
+        raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
+    if args.format == "table":
+        _print_tables(result, settings, style)
+    if not result.is_usable:
+        if not args.quiet or args.format == "table":
+            print(_no_network_line(result.verdicts), file=sys.stderr)  # noqa: T201 - the room that prints
+        return EXIT_NO_NETWORK
+    if args.fail_on is not None and _is_as_bad(result.verdicts, args.fail_on):
+        return EXIT_FAIL_ON
+    return EXIT_OK
+
+
+def _settings(args: argparse.Namespace, loaded: LoadedTargets) -> Settings:
+    proxies = [parse_proxy(url) for url in args.proxy]
+    families: tuple[Literal[4, 6], ...] = (4, 6) if args.only is None else (args.only,)
+    kinds: list[Literal["socks5", "http_connect"]] = [
+        "socks5" if proxy.kind == "socks5" else "http_connect" for proxy in proxies
+    ]
+    seed = random.SystemRandom().getrandbits(31) if args.seed is None else args.seed
+    return Settings(
+        targets=loaded.targets,
+        targets_sha256=loaded.sha256,
+        vantage=Vantage(
+            probe_cc=args.probe_cc,
+            probe_asn=args.probe_asn,
+            network_type=args.network_type,
+            platform=sys.platform,
+            software_version=__version__,
+        ),
+        results=Path(args.results),
+        options=Options(families=families, proxies=tuple(kinds), seed=seed),
+        proxies=proxies,
+        secrets=secrets_of_host(loaded.targets),
+        lab=is_loopback_only(loaded.targets),
+    )
+
+
+def _style(args: argparse.Namespace) -> Style:
+    is_terminal = sys.stdout.isatty()
+    dumb = os.environ.get("TERM") == "dumb"
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    return Style(
+        width=shutil.get_terminal_size((76, 24)).columns if is_terminal else None,
+        ascii_only=args.ascii or not encoding.startswith("utf"),
+        colour=is_terminal and not dumb and not os.environ.get("NO_COLOR"),
+    )
+
+
+def _run(settings: Settings, say: Callable[[Event], None]) -> RunResult:
+    """Run under trio; SIGINT and SIGTERM stop it and leave what is stored readable."""
+    stopped_by: list[int] = []
+
+    async def listen(scope: trio.CancelScope) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async for number in received:
+                stopped_by.append(number)
+                scope.cancel()
+
+    async def supervised() -> RunResult | None:
+        result: RunResult | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, nursery.cancel_scope)
+            result = await run_check(settings, TrioNetwork(), say)
+            nursery.cancel_scope.cancel()
+        return result
+
+    result = trio.run(supervised)
+    if result is None:
+        code = EXIT_TERMINATED if signal.SIGTERM in stopped_by else EXIT_INTERRUPT
+        raise CommandError(code, ["stopped; what was measured until then is stored"])
+    return result
+
+
+def _subscriber(
+    args: argparse.Namespace, settings: Settings, style: Style
+) -> Callable[[Event], None]:
+    """Choose who listens to progress: NDJSON on stdout, or one line on stderr."""
+    shows_line = sys.stderr.isatty() and not args.quiet
+    if args.format == "table" and not args.quiet:
+        plan = build_plan(settings.targets, settings.options)
+        for line in header(settings.targets, plan.budget.sockets, plan.budget.bytes, style):
+            print(line, file=sys.stderr)  # noqa: T201 - the room that prints
+    collected: list[dict[str, Any]] = []
+
+    def say(event: Event) -> None:
+        if args.format == "ndjson":
+            _print_json(_as_document(event))
+        elif args.format == "json":
+            match event:
+                case Observed():
+                    collected.append(event.columns)
+                case RunFinished():
+                    _print_json({**_as_document(event), "observations": collected})
+                case RunStarted():
+                    pass
+        if shows_line:
+            _progress(event)
+
+    return say
+
+
+def _as_document(event: Event) -> dict[str, Any]:
+    match event:
+        case RunStarted():
+            kind: dict[str, Any] = {
+                "type": "run_started",
+                "run_id": event.run_id,
+                "chains": event.chains,
+            }
+        case Observed():
+            kind = {"type": "observation", **event.columns}
+        case RunFinished():
+            kind = {
+                "type": "run_finished",
+                "run_id": event.run_id,
+                "is_usable": event.is_usable,
+                "verdicts": event.verdict_columns,
+                "answers": three_answers(event.verdicts)._asdict(),
+            }
+    return {"schema_version": "1.0", **kind}
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _progress(event: Event) -> None:
+    """One line, redrawn; gone when the run is finished."""
+    if isinstance(event, Observed):
+        row = event.observation
+        width = shutil.get_terminal_size((76, 24)).columns
+        text = f"{event.done}/{event.total} {row.step} {row.hostname or row.endpoint_id}"
+        sys.stderr.write(f"\r\x1b[K{text[: width - 1]}")
+    elif isinstance(event, RunFinished):
+        sys.stderr.write("\r\x1b[K")
+    sys.stderr.flush()
+
+
+def _print_tables(result: RunResult, settings: Settings, style: Style) -> None:
+    lines = [
+        *table(result.verdicts, settings.targets, style),
+        "",
+        *answers(result.verdicts, style),
+        "",
+        f"  Saved  {result.observations_path} ({len(result.observations)} facts)",
+        f"  Next   reachwatch results show {result.run.run_id}",
+    ]
+    print("\n".join(lines))  # noqa: T201 - the room that prints
+
+
+def _no_network_line(verdicts: tuple[Verdict, ...]) -> str:
+    said = three_answers(verdicts)
+    return f"not enough data: the local network is unusable. {said.is_it_me}"
+
+
+def _is_as_bad(verdicts: tuple[Verdict, ...], limit: State) -> bool:
+    return any(
+        SEVERITY.index(v.state) >= SEVERITY.index(limit) for v in verdicts if v.tactic == "none"
+    )
+
+
+def _print_plan(args: argparse.Namespace, settings: Settings) -> None:
+    """Print every destination, server name, port and byte estimate of the run."""
+    plan = build_plan(settings.targets, settings.options)
+    rows = list(plan_rows(plan))
+    if args.format != "table":
+        document = {
+            "type": "plan",
+            "schema_version": "1.0",
+            "sockets": plan.budget.sockets,
+            "bytes": plan.budget.bytes,
+            "chains": rows,
+        }
+        if args.format == "ndjson":
+            for row in rows:
+                _print_json({"type": "chain", "schema_version": "1.0", **row})
+        else:
+            _print_json(document)
+        return
+    for row in rows:
+        print(  # noqa: T201 - the room that prints
+            f"{row['when']:<11} {row['role']:<9} {row['destination']:<44} "
+            f"{','.join(row['steps']):<20} {row['server_name']} x{row['attempts']}"
+        )
+    print(f"{plan.budget.sockets} connections, about {plan.budget.bytes // 1000} kB")  # noqa: T201 - the room that prints
+
+
+def plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Describe each chain of a plan for people; proxies appear by number only."""
+    rows = []
+    for chain in (*plan.controls, *plan.lookups, *plan.chains, *plan.follow_ups):
+        names = [step.server_name for step in chain.steps if isinstance(step, TlsHandshake)]
+        asked = [step.hostname for step in chain.steps if isinstance(step, DnsLookup)]
+        pages = [step.path for step in chain.steps if isinstance(step, HttpRequest)]
+        where = chain.address or chain.hostname or chain.owner.endpoint_id
+        rows.append(
+            {
+                "when": chain.trigger,
+                "role": chain.role,
+                "destination": f"{where}:{chain.port}",
+                "via": chain.proxy_id,
+                "steps": list(dict.fromkeys(_kind(step) for step in chain.steps)),
+                "server_name": ",".join(names or asked),
+                "paths": pages,
+                "attempts": chain.attempts,
+                "max_addresses": chain.max_addresses,
+            }
+        )
+    return rows
+
+
+def _kind(step: object) -> str:
+    kinds = {"DnsLookup": "dns", "TcpConnect": "tcp", "ProxyConnect": "proxy"}
+    name = type(step).__name__
+    return kinds.get(name, "tls" if name == "TlsHandshake" else "http")

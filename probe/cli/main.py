@@ -1,0 +1,188 @@
+"""Entry point: the command tree, and one place where a command ends."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from analysis.cli import configure_plot, configure_report
+from probe import __version__
+from probe.cli.errors import EXIT_BUG, EXIT_INTERRUPT, EXIT_OK, EXIT_USAGE, CommandError
+
+STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors end like every other error of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(EXIT_USAGE, [f"{self.prog}: {message}", self.format_usage().strip()])
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Declare every command and option."""
+    parser = _Parser(
+        prog="reachwatch",
+        description="Is it me or is it censorship? How is it done? What gets around it?",
+    )
+    parser.add_argument("--version", action="version", version=f"reachwatch {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _check(commands)
+    _targets(commands)
+    _results(commands)
+    configure_report(
+        commands.add_parser("report", help="draw results into one offline HTML page")
+    )
+    configure_plot(commands.add_parser("plot", help="draw one chart as SVG or PNG"))
+    lab = commands.add_parser("lab", help="simulated censors on this machine")
+    lab_commands = lab.add_subparsers(dest="action", metavar="ACTION", required=True)
+    demo = lab_commands.add_parser(
+        "demo", help="measure a scripted history of censorship and draw it (no internet needed)"
+    )
+    demo.add_argument("-o", "--output", default="demo", help="directory to write (default: demo)")
+    return parser
+
+
+def _check(commands: Any) -> None:
+    check = commands.add_parser(
+        "check",
+        help="measure once and answer: is it me, how is it done, what works",
+        description="Measure services from this network. Nothing is uploaded.",
+    )
+    check.add_argument(
+        "items",
+        nargs="*",
+        metavar="ID|FILE|URL|HOST",
+        help="service or target id of the built-in list, a targets file, a text file with one "
+        "URL or host a line, a URL, or a host (default: telegram)",
+    )
+    check.add_argument("--results", default="results", metavar="DIR", help="where to store")
+    check.add_argument(
+        "-f", "--format", choices=("table", "json", "ndjson"), default="table", help="output"
+    )
+    check.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="also try this way around: socks5://… or http://… (repeatable; never stored)",
+    )
+    check.add_argument("-n", "--dry-run", action="store_true", help="print the plan and stop")
+    check.add_argument("-4", dest="only", action="store_const", const=4, help="IPv4 only")
+    check.add_argument("-6", dest="only", action="store_const", const=6, help="IPv6 only")
+    check.add_argument("--seed", type=int, default=None, help="order of the plan (for repeats)")
+    check.add_argument("--probe-cc", default="ZZ", metavar="CC", help="your country, if you like")
+    check.add_argument("--probe-asn", type=int, default=0, metavar="N", help="your AS number")
+    check.add_argument(
+        "--network-type",
+        default="unknown",
+        choices=("unknown", "home", "mobile", "work", "vpn", "lab"),
+        help="kind of your network",
+    )
+    check.add_argument(
+        "--fail-on", choices=STATES, default=None, help="exit 10 if a target is this bad or worse"
+    )
+    check.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
+    check.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+
+
+def _targets(commands: Any) -> None:
+    targets = commands.add_parser("targets", help="list, show and validate what can be measured")
+    actions = targets.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="services and targets of a list")
+    listing.add_argument("file", nargs="?", help="targets file (default: the built-in list)")
+    show = actions.add_parser("show", help="one service or target as JSON")
+    show.add_argument("id")
+    show.add_argument("--file", help="targets file (default: the built-in list)")
+    validate = actions.add_parser("validate", help="name every error of a targets file")
+    validate.add_argument("file")
+    actions.add_parser("schema", help="print the JSON Schema of targets.json")
+
+
+def _results(commands: Any) -> None:
+    results = commands.add_parser("results", help="list, show, export and verify results")
+    actions = results.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("list", "one line per run"),
+        ("verify", "check every line of every file"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("path", nargs="?", default="results")
+    show = actions.add_parser("show", help="verdicts and observations of one run")
+    show.add_argument("run", help="run id (or its beginning), or a result file")
+    show.add_argument("--results", default="results", metavar="DIR")
+    export = actions.add_parser("export", help="all lines as NDJSON or CSV")
+    export.add_argument("path", nargs="?", default="results")
+    export.add_argument("--kind", choices=("observations", "verdicts"), default="observations")
+    export.add_argument("-f", "--format", choices=("ndjson", "csv"), default="ndjson")
+    schema = actions.add_parser("schema", help="print the JSON Schema of one stored line")
+    schema.add_argument("kind", choices=("observation", "verdict"))
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    match args.command:
+        case "check":
+            from probe.cli.check import check_command  # noqa: PLC0415 - start-up time
+
+            return check_command(args)
+        case "targets":
+            from probe.cli.targets import targets_command  # noqa: PLC0415 - start-up time
+
+            return targets_command(args)
+        case "results":
+            from probe.cli.results import results_command  # noqa: PLC0415 - start-up time
+
+            return results_command(args)
+        case "report":
+            from analysis.cli import report_command  # noqa: PLC0415 - start-up time
+
+            return report_command(args)
+        case "plot":
+            from analysis.cli import plot_command  # noqa: PLC0415 - start-up time
+
+            return plot_command(args)
+        case _:
+            from probe.cli.demo import demo_command  # noqa: PLC0415 - start-up time
+
+            return demo_command(args)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (docs/exit-codes.md)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(build_parser().parse_args(words))
+        sys.stdout.flush()
+    except CommandError as error:
+        return _fail(words, error.exit_code, error.lines)
+    except KeyboardInterrupt:
+        return _fail(words, EXIT_INTERRUPT, ["interrupted; what was measured is stored"])
+    except BrokenPipeError:
+        # The reader went away (``| head``): its choice, not a failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:
+        _fail(words, EXIT_BUG, [f"bug in reachwatch: {type(error).__name__}: {error}"])
+        raise
+    return code
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    joined = " ".join(words)
+    return any(f"{flag}{sep}{kind}" in joined for flag in ("-f", "--format") for sep in (" ", "=", "") for kind in ("json", "ndjson"))
+
+
+def _fail(words: Sequence[str], exit_code: int, lines: Sequence[str]) -> int:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201 - the room that prints
+    if words[:1] == ["check"] and _wants_json(words):
+        import orjson  # noqa: PLC0415 - start-up time
+
+        document = {"type": "error", "exit_code": exit_code, "errors": list(lines)}
+        print(orjson.dumps(document).decode())  # noqa: T201 - the room that prints
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

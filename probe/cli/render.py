@@ -1,0 +1,129 @@
+"""The terminal's picture of a run: a table by target and layer, then three answers."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from probe import __version__
+from probe.model.observation import Step
+from probe.model.target import Targets
+from probe.model.verdict import State, Verdict
+from probe.verdict.words import STATE_WORDS, three_answers
+
+LAYERS: Final[tuple[Step, ...]] = ("dns", "tcp", "tls", "http")
+
+_GLYPHS: Final[dict[State, tuple[str, str]]] = {
+    "ok": ("●", "OK"),
+    "blocked": ("✖", "X"),
+    "likely_blocked": ("✖", "X"),
+    "impaired": ("▲", "!"),
+    "down": ("▲", "!"),
+    "insufficient": ("?", "?"),
+}
+
+_SHORT: Final[dict[State, str]] = {**STATE_WORDS, "impaired": "impaired", "down": "down"}
+
+NARROW: Final = 60
+"""Below this many columns the layers are dropped: name, n of N, state remain."""
+
+_NAME_WIDTH: Final = 20
+_LAYER_WIDTH: Final = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """What the terminal can show. ``width`` is None in a pipe: never wrapped."""
+
+    width: int | None
+    ascii_only: bool
+    colour: bool
+
+
+_COLOURS: Final[dict[State, str]] = {
+    "ok": "32",
+    "blocked": "31",
+    "likely_blocked": "31",
+    "impaired": "33",
+    "down": "33",
+    "insufficient": "2",
+}
+
+
+def header(targets: Targets, sockets: int, total_bytes: int, style: Style) -> list[str]:
+    """Say what is about to be measured and what it costs."""
+    dot = "-" if style.ascii_only else "·"
+    endpoints = sum(len(target.endpoints) for target in targets.targets)
+    lines = [
+        f"reachwatch {__version__} {dot} {targets.name} {dot} {endpoints} endpoints "
+        f"{dot} list of {targets.updated}",
+        f"about {sockets} connections, {total_bytes // 1000} kB. Nothing is uploaded. "
+        "Ctrl-C stops.",
+    ]
+    return _wrapped(lines, style, "")
+
+
+def table(verdicts: Sequence[Verdict], targets: Targets, style: Style) -> list[str]:
+    """Return the table's lines: one per target and tactic."""
+    if not verdicts:
+        return []
+    first = verdicts[0]
+    narrow = style.width is not None and style.width < NARROW
+    lines = [f"  {'Controls':<{_NAME_WIDTH}} {first.controls_ok}/{first.controls_total} answered"]
+    if not narrow:
+        heads = "".join(f"{layer.upper():>{_LAYER_WIDTH}}" for layer in LAYERS)
+        lines += ["", f"  {'':<{_NAME_WIDTH}}{heads}   works"]
+    names = {target.id: target.name or target.id for target in targets.targets}
+    for verdict in verdicts:
+        lines.append(_row(verdict, names, style, narrow=narrow))
+    return lines
+
+
+def _row(verdict: Verdict, names: dict[str, str], style: Style, *, narrow: bool) -> str:
+    name = names.get(verdict.target_id, verdict.target_id)
+    if verdict.tactic != "none":
+        arrow = "->" if style.ascii_only else "↳"
+        name = f"{arrow} via {verdict.proxy_id}"
+    if style.ascii_only:
+        name = name.encode("ascii", "replace").decode()
+    name = name[:_NAME_WIDTH]
+    glyph = _GLYPHS[verdict.state][1 if style.ascii_only else 0]
+    state = f"{glyph} {_SHORT[verdict.state]}"
+    if style.colour:
+        state = f"\x1b[{_COLOURS[verdict.state]}m{state}\x1b[0m"
+    n_of = f"{verdict.n_ok}/{verdict.n_total}" if verdict.n_total else "-"
+    if narrow:
+        return f"  {name:<{_NAME_WIDTH}} {n_of:>5} {state}"
+    counts = {layer.step: f"{layer.n_ok}/{layer.n_total}" for layer in verdict.layers}
+    cells = "".join(f"{counts.get(layer, '-'):>{_LAYER_WIDTH}}" for layer in LAYERS)
+    return f"  {name:<{_NAME_WIDTH}}{cells} {n_of:>7} {state}"
+
+
+def answers(verdicts: Sequence[Verdict], style: Style) -> list[str]:
+    """Return the three answers, with hanging indent where the width is known."""
+    said = three_answers(verdicts)
+    lines: list[str] = []
+    for label, text in (
+        ("Is it me?", said.is_it_me),
+        ("How?", said.how),
+        ("What works?", said.what_works),
+    ):
+        spoken = text.replace("·", "-") if style.ascii_only else text
+        lines += _wrapped([f"  {label:<13}{spoken}"], style, " " * 15)
+    return lines
+
+
+def _wrapped(lines: Sequence[str], style: Style, indent: str) -> list[str]:
+    if style.width is None:
+        return list(lines)
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line,
+            max(style.width - 1, 30),
+            subsequent_indent=indent,
+            drop_whitespace=True,
+            break_on_hyphens=False,
+        )
+    ]

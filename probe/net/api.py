@@ -1,0 +1,142 @@
+"""The seam: what steps may ask of a network. Fakes implement these protocols.
+
+Addresses only, never names: a name would hide which address failed.
+"""
+
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+class TcpInfo(NamedTuple):
+    """Kernel's view of one connection (Linux ``struct tcp_info``).
+
+    ``bytes_acked`` counts the SYN as 1. ``retransmits`` counts the current
+    unacknowledged segment's, ``total_retransmits`` the connection's.
+    """
+
+    rtt_s: float
+    retransmits: int
+    total_retransmits: int
+    unacked: int
+    bytes_acked: int
+    bytes_received: int
+
+
+class Datagram(NamedTuple):
+    """A received datagram and the hop limit it arrived with, where known."""
+
+    data: bytes
+    ip_ttl: int | None
+
+
+class ProxyAddress(NamedTuple):
+    """A proxy's place and secret; lives in memory only, never in a result."""
+
+    kind: str
+    address: str
+    port: int
+    username: str | None
+    password: str | None
+
+
+class TunnelRefusedError(Exception):
+    """The proxy answered, and did not open the tunnel. ``detail`` has no address."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ByteStream(Protocol):
+    """An ordered stream of bytes; ``b""`` from `receive_some` is end of file."""
+
+    async def send_all(self, data: bytes) -> None:
+        """Send everything; raises OSError."""
+
+    async def receive_some(self) -> bytes:
+        """Receive at least one byte, or ``b""``; raises OSError."""
+
+
+class TcpConnection(ByteStream, Protocol):
+    """One TCP connection to one address, counted and inspectable.
+
+    ``first_arrival`` is the clock when bytes first arrived since it was last
+    set to None: the only place that sees bytes before TLS gathers a record.
+    """
+
+    sent_bytes: int
+    received_bytes: int
+    first_arrival: float | None
+
+    async def connect(self) -> None:
+        """Connect; raises OSError with errno."""
+
+    def tcp_info(self) -> TcpInfo | None:
+        """Return the kernel's view, None where the platform has none."""
+
+    def close(self) -> None:
+        """Close at once; idempotent."""
+
+
+class UdpSocket(Protocol):
+    """A UDP socket connected to one address."""
+
+    async def send(self, data: bytes) -> None:
+        """Send one datagram; raises OSError."""
+
+    async def receive(self) -> Datagram:
+        """Receive one datagram; raises OSError (ICMP errors included)."""
+
+    def close(self) -> None:
+        """Close at once; idempotent."""
+
+
+class Clock(Protocol):
+    """Time, as an argument."""
+
+    def now(self) -> float:
+        """Seconds on a monotonic clock with an arbitrary start."""
+
+    def wall_clock(self) -> datetime:
+        """UTC date and time, timezone-aware."""
+
+
+class Network(Clock, Protocol):
+    """Everything a step may do to the outside."""
+
+    def open_tcp(self, address: str, port: int) -> TcpConnection:
+        """Create an unconnected TCP socket for one address; raises OSError."""
+
+    def open_udp(self, address: str, port: int) -> UdpSocket:
+        """Create a UDP socket connected to one address; raises OSError."""
+
+    async def getaddrinfo(self, hostname: str, family: int) -> tuple[str, ...]:
+        """Ask the system resolver for addresses of family 4 or 6.
+
+        Raises:
+            ResolutionError: with getaddrinfo's error name.
+        """
+
+    async def open_tunnel(
+        self, connection: TcpConnection, proxy: ProxyAddress, host: str, port: int
+    ) -> None:
+        """Ask the proxy behind a connection for a tunnel.
+
+        Raises:
+            TunnelRefusedError: the proxy said no, or spoke no proxy protocol.
+            OSError: the connection broke.
+        """
+
+    def route_errno(self, address: str) -> str | None:
+        """Return None if the host has a route there, else the errno's name.
+
+        Sends nothing.
+        """
+
+
+class ResolutionError(Exception):
+    """getaddrinfo failed; ``name`` is its error name such as ``EAI_NONAME``."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__(name)
+        self.name = name

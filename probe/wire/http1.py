@@ -1,0 +1,120 @@
+"""One bounded HTTP/1.1 exchange (RFC 9112), sans-IO over h11."""
+
+import hashlib
+import re
+from typing import Final
+
+import h11
+
+from probe.wire.addresses import scrub
+
+HEADERS_OF_INTEREST: Final = frozenset(
+    {
+        "content-type",
+        "content-length",
+        "location",
+        "server",
+        "via",
+        "x-cache",
+        "retry-after",
+        "alt-svc",
+    }
+)
+"""Headers that help to tell a block page, a proxy or a CDN; cookies never."""
+
+MAX_HEADER_CHARS: Final = 300
+MAX_TITLE_CHARS: Final = 200
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Bound on status line and headers; the largest precedent (nginx) is 32 KiB."""
+
+_TITLE: Final = re.compile(rb"<title[^>]{0,200}>(.{0,2000}?)</title", re.IGNORECASE | re.DOTALL)
+
+
+class HttpError(ValueError):
+    """The peer's bytes are not HTTP/1.1."""
+
+
+class HttpExchange:
+    """One request and its response; feed bytes until ``is_complete``.
+
+    ``body`` holds at most ``max_body_bytes``; beyond that the exchange is
+    complete and ``is_truncated``.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        path: str,
+        *,
+        max_body_bytes: int,
+        method: str = "GET",
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+    ) -> None:
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+        # A plain, common request: an unusual User-Agent is itself a mark.
+        base = [("Host", host), ("User-Agent", "Mozilla/5.0"), ("Accept", "*/*")]
+        if body:
+            base.append(("Content-Length", str(len(body))))
+        request = h11.Request(method=method, target=path, headers=[*base, *headers])
+        self.request_bytes = b"".join(
+            self._connection.send(event) or b""
+            for event in (request, *((h11.Data(data=body),) if body else ()), h11.EndOfMessage())
+        )
+        self._max_body_bytes = max_body_bytes
+        self.status_code: int | None = None
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.body = b""
+        self.is_complete = False
+        self.is_truncated = False
+
+    def receive(self, data: bytes) -> None:
+        """Feed received bytes; ``b""`` means that the peer closed its side.
+
+        Raises:
+            HttpError: if the bytes are not a valid response.
+        """
+        try:
+            self._connection.receive_data(data)
+            self._drain()
+        except h11.RemoteProtocolError as error:
+            raise HttpError(str(error)[:120]) from None
+
+    def _drain(self) -> None:
+        while not self.is_complete:
+            event = self._connection.next_event()
+            if event is h11.NEED_DATA or event is h11.PAUSED:
+                return
+            if isinstance(event, h11.Response):
+                self.status_code = event.status_code
+                self.headers = tuple(
+                    (name.decode("latin-1"), scrub(value.decode("latin-1"))[:MAX_HEADER_CHARS])
+                    for name, value in event.headers
+                    if name.decode("latin-1") in HEADERS_OF_INTEREST
+                )
+            elif isinstance(event, h11.Data):
+                room = self._max_body_bytes - len(self.body)
+                self.body += bytes(event.data[:room])
+                if len(event.data) > room:
+                    self.is_truncated = True
+                    self.is_complete = True
+            elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
+                self.is_complete = True
+
+    def title(self) -> str | None:
+        """Return the page's title, without addresses; None if there is none."""
+        match = _TITLE.search(self.body)
+        if match is None:
+            return None
+        text = " ".join(match.group(1).decode("utf-8", "replace").split())
+        return scrub(text)[:MAX_TITLE_CHARS]
+
+    def body_sha256(self) -> str:
+        """Hash the body after addresses are replaced.
+
+        A page that prints the visitor's address would otherwise hash to a value
+        from which the address can be searched (2^32 tries), and pages that
+        differ in nothing else would not compare equal.
+        """
+        text = self.body.decode("latin-1")
+        return hashlib.sha256(scrub(text).encode("latin-1")).hexdigest()
