@@ -125,9 +125,7 @@ def _completed(own: LoadedTargets, embedded: Targets) -> LoadedTargets:
     return LoadedTargets(targets, own.sha256)
 
 
-def _add_place(
-    text: str, place: str, chosen: list[Target], services: dict[str, Service]
-) -> None:
+def _add_place(text: str, place: str, chosen: list[Target], services: dict[str, Service]) -> None:
     """Add a URL or host as a target of its own."""
     endpoint = _endpoint(text, place)
     name = endpoint.address.rstrip(".").lower()

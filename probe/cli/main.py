@@ -31,9 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _check(commands)
     _targets(commands)
     _results(commands)
-    configure_report(
-        commands.add_parser("report", help="draw results into one offline HTML page")
-    )
+    configure_report(commands.add_parser("report", help="draw results into one offline HTML page"))
     configure_plot(commands.add_parser("plot", help="draw one chart as SVG or PNG"))
     lab = commands.add_parser("lab", help="simulated censors on this machine")
     lab_commands = lab.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -170,7 +168,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _wants_json(words: Sequence[str]) -> bool:
     joined = " ".join(words)
-    return any(f"{flag}{sep}{kind}" in joined for flag in ("-f", "--format") for sep in (" ", "=", "") for kind in ("json", "ndjson"))
+    return any(
+        f"{flag}{sep}{kind}" in joined
+        for flag in ("-f", "--format")
+        for sep in (" ", "=", "")
+        for kind in ("json", "ndjson")
+    )
 
 
 def _fail(words: Sequence[str], exit_code: int, lines: Sequence[str]) -> int:

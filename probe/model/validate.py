@@ -104,11 +104,15 @@ def load_targets(data: bytes) -> Targets:
             [Problem("$", f"{len(data)} bytes are more than the maximum of {MAX_TARGETS_BYTES}")]
         )
     try:
-        raw = orjson.loads(data)
+        text = data.decode()
+        raw = orjson.loads(text)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        fault = f"not UTF-8: byte 0x{data[error.start]:02x} in line {line}"
+        raise BadTargetsError([Problem("$", fault)]) from None
     except orjson.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise BadTargetsError([_problem("$", f"not JSON: {place}: {error.msg}")]) from None
-    text = data.decode()
     too_deep = _too_deep(text)
     if too_deep is not None:
         raise BadTargetsError([too_deep])

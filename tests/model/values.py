@@ -16,6 +16,8 @@ def values_of(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 def _values(info: types.Type) -> st.SearchStrategy[Any]:
     match info:
+        case types.Metadata():
+            return _values(info.type)
         case types.StructType():
             fields = {f.name: _values(f.type) for f in info.fields}
             return st.builds(info.cls, **fields)

@@ -1,0 +1,44 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lint types contract tests clean
+
+demo: $(VENV)/.demo
+	$(BIN)/reachwatch lab demo -o demo
+
+test: check tests
+
+check: lint types contract
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m compileall -q probe analysis censorlab tests
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+contract: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.dev
+	$(BIN)/pytest
+
+# Each stamp stands for an installed set. Dependency groups need pip >= 25.1,
+# newer than Debian's.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --no-compile -c .ci/constraints.txt -e ".[analysis,lab]"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --no-compile -c .ci/constraints.txt --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo
