@@ -123,7 +123,7 @@ async def _measure_days(
     """Run the prober once per day, the days of a phase side by side."""
     loaded = read_targets(targets_path)
     runs: dict[datetime, RunResult] = {}
-    kinds: tuple[Literal["socks5"], ...] = ("socks5",) * len(proxies)
+    kinds: list[Literal["socks5"]] = ["socks5" for _ in proxies]
 
     async def one(day: datetime) -> None:
         settings = Settings(
@@ -133,7 +133,7 @@ async def _measure_days(
                 network_type="lab", platform=sys.platform, software_version=__version__
             ),
             results=results,
-            options=Options(proxies=kinds, seed=day.toordinal()),
+            options=Options(proxies=tuple(kinds), seed=day.toordinal()),
             proxies=proxies,
             lab=True,
         )

@@ -27,8 +27,11 @@ _SHORT: Final[dict[State, str]] = {**STATE_WORDS, "impaired": "impaired", "down"
 NARROW: Final = 60
 """Below this many columns the layers are dropped: name, n of N, state remain."""
 
-_NAME_WIDTH: Final = 20
-_LAYER_WIDTH: Final = 6
+_LAYER_WIDTH: Final = 5
+_FIXED_WIDTH: Final = 46
+"""Columns of a row beside the name: margin, four layers, n of N, glyph, state."""
+_MIN_NAME: Final = 12
+_MAX_NAME: Final = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +57,11 @@ def header(targets: Targets, sockets: int, total_bytes: int, style: Style) -> li
     """Say what is about to be measured and what it costs."""
     dot = "-" if style.ascii_only else "·"
     endpoints = sum(len(target.endpoints) for target in targets.targets)
+    what = f"{targets.name} {dot} {endpoints} endpoints {dot} list of {targets.updated}"
+    cost = f"about {sockets} connections, {total_bytes // 1000} kB"
     lines = [
-        f"reachwatch {__version__} {dot} {targets.name} {dot} {endpoints} endpoints "
-        f"{dot} list of {targets.updated}",
-        f"about {sockets} connections, {total_bytes // 1000} kB. Nothing is uploaded. "
-        "Ctrl-C stops.",
+        f"reachwatch {__version__} {dot} {what}",
+        f"{cost}. Nothing is uploaded. Ctrl-C stops.",
     ]
     return _wrapped(lines, style, "")
 
@@ -69,34 +72,39 @@ def table(verdicts: Sequence[Verdict], targets: Targets, style: Style) -> list[s
         return []
     first = verdicts[0]
     narrow = style.width is not None and style.width < NARROW
-    lines = [f"  {'Controls':<{_NAME_WIDTH}} {first.controls_ok}/{first.controls_total} answered"]
+    names = {target.id: target.name or target.id for target in targets.targets}
+    longest = max(len(names.get(v.target_id, v.target_id)) for v in verdicts)
+    room = _MAX_NAME if style.width is None else style.width - (26 if narrow else _FIXED_WIDTH)
+    name_width = max(_MIN_NAME, min(longest, room, _MAX_NAME))
+    lines = [f"  {'Controls':<{name_width}} {first.controls_ok}/{first.controls_total} answered"]
     if not narrow:
         heads = "".join(f"{layer.upper():>{_LAYER_WIDTH}}" for layer in LAYERS)
-        lines += ["", f"  {'':<{_NAME_WIDTH}}{heads}   works"]
-    names = {target.id: target.name or target.id for target in targets.targets}
-    for verdict in verdicts:
-        lines.append(_row(verdict, names, style, narrow=narrow))
+        lines += ["", f"  {'':<{name_width}}{heads}  works"]
+    lines += [_row(v, names, name_width, style, narrow=narrow) for v in verdicts]
     return lines
 
 
-def _row(verdict: Verdict, names: dict[str, str], style: Style, *, narrow: bool) -> str:
+def _row(
+    verdict: Verdict, names: dict[str, str], name_width: int, style: Style, *, narrow: bool
+) -> str:
     name = names.get(verdict.target_id, verdict.target_id)
     if verdict.tactic != "none":
         arrow = "->" if style.ascii_only else "↳"
         name = f"{arrow} via {verdict.proxy_id}"
     if style.ascii_only:
         name = name.encode("ascii", "replace").decode()
-    name = name[:_NAME_WIDTH]
+    if len(name) > name_width:
+        name = name[: name_width - 1] + ("~" if style.ascii_only else "…")
     glyph = _GLYPHS[verdict.state][1 if style.ascii_only else 0]
     state = f"{glyph} {_SHORT[verdict.state]}"
     if style.colour:
         state = f"\x1b[{_COLOURS[verdict.state]}m{state}\x1b[0m"
     n_of = f"{verdict.n_ok}/{verdict.n_total}" if verdict.n_total else "-"
     if narrow:
-        return f"  {name:<{_NAME_WIDTH}} {n_of:>5} {state}"
+        return f"  {name:<{name_width}} {n_of:>5} {state}"
     counts = {layer.step: f"{layer.n_ok}/{layer.n_total}" for layer in verdict.layers}
     cells = "".join(f"{counts.get(layer, '-'):>{_LAYER_WIDTH}}" for layer in LAYERS)
-    return f"  {name:<{_NAME_WIDTH}}{cells} {n_of:>7} {state}"
+    return f"  {name:<{name_width}}{cells}{n_of:>7} {state}"
 
 
 def answers(verdicts: Sequence[Verdict], style: Style) -> list[str]:

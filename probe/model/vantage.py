@@ -14,7 +14,7 @@ class Vantage(Struct, frozen=True, kw_only=True):
     ``probe_asn`` is an AS number, 0 where withheld or unknown.
     """
 
-    probe_cc: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] = "ZZ"
+    probe_cc: Annotated[str, Meta(pattern=r"^[A-Z]{2}$", max_length=2)] = "ZZ"
     probe_asn: Annotated[int, Meta(ge=0, le=4294967295)] = 0
     network_type: NetworkType = "unknown"
     platform: Annotated[str, Meta(max_length=32)] = "unknown"
@@ -30,7 +30,9 @@ class RunColumns(Vantage, frozen=True, kw_only=True):
     """
 
     schema_version: Literal["1.0"] = "1.0"
-    run_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-    measurement_start_time: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:00Z$")]
-    targets_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    run_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$", max_length=16)]
+    measurement_start_time: Annotated[
+        str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:00Z$", max_length=20)
+    ]
+    targets_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", max_length=64)]
     lab: bool = False

@@ -84,7 +84,9 @@ def build_plan(targets: Targets, options: Options) -> Plan:
             )
             follow_ups.extend(_follow_ups(targets, target, chain))
             if chain.hostname is not None:
-                name = names.setdefault(chain.hostname, _Name([], service.address_ranges))
+                name = names.setdefault(
+                    chain.hostname, _Name([], service.address_ranges, "http" in endpoint.probes)
+                )
                 name.owners.append(chain.owner)
     controls = [
         chain
@@ -94,7 +96,7 @@ def build_plan(targets: Targets, options: Options) -> Plan:
     ]
     for control in targets.controls:
         if control.kind == "resolvable_name":
-            names.setdefault(control.server_name, _Name([], ())).owners.append(
+            names.setdefault(control.server_name, _Name([], (), is_page=False)).owners.append(
                 _control_owner(control)
             )
     lookups = _lookups(targets, names, options)
@@ -115,6 +117,7 @@ def build_plan(targets: Targets, options: Options) -> Plan:
 class _Name:
     owners: list[Owner]
     expected_ranges: tuple[str, ...]
+    is_page: bool
 
 
 def _in_families(address: str, families: tuple[Literal[4, 6], ...]) -> bool:
@@ -264,6 +267,13 @@ def _lookups(targets: Targets, names: dict[str, _Name], options: Options) -> lis
     types: tuple[QueryType, ...] = tuple(
         "AAAA" if family == 6 else "A" for family in options.families
     )
+    # Every name goes to the resolver that applications use, to one in clear and
+    # to one encrypted: enough to see a lie. Names probed up to a page go to all,
+    # which tells how it is done; asking all of all would double the run's bytes.
+    brief = [
+        next((r for r in targets.resolvers if r.protocol == protocol), None)
+        for protocol in ("udp", "doh")
+    ]
     chains: list[Chain] = []
     for resolver in targets.resolvers:
         if resolver.address and not _in_families(resolver.address, options.families):
@@ -279,8 +289,8 @@ def _lookups(targets: Targets, names: dict[str, _Name], options: Options) -> lis
             )
             for hostname, name in names.items()
             for query_type in types
-            # Applications ask the system; a control name needs no more.
-            if resolver.protocol == "system" or name.owners[0].control_id is None
+            if resolver.protocol == "system"
+            or (name.owners[0].control_id is None and (name.is_page or resolver in brief))
         ]
         chains.extend(_resolver_chains(targets, resolver, specs))
     return chains
@@ -336,7 +346,9 @@ def _resolver_chains(targets: Targets, resolver: Resolver, specs: list[DnsLookup
 # chain (ECDSA leaf, two intermediates) and rounded up.
 _CONNECT_BYTES: Final = 400
 _HANDSHAKE_BYTES: Final = 7000
-_LOOKUP_BYTES: Final = 350
+_LOOKUP_BYTES: Final = 250
+_DOH_BYTES: Final = 700
+_PAGE_BYTES: Final = 16_000
 
 
 def _budget(controls: list[Chain], lookups: list[Chain], chains: list[Chain]) -> Budget:
@@ -348,11 +360,11 @@ def _budget(controls: list[Chain], lookups: list[Chain], chains: list[Chain]) ->
         for step in chain.steps:
             match step:
                 case DnsLookup():
-                    total += _LOOKUP_BYTES
+                    total += _DOH_BYTES if step.resolver.protocol == "doh" else _LOOKUP_BYTES
                 case TlsHandshake():
                     total += _HANDSHAKE_BYTES
                 case HttpRequest():
-                    total += step.max_body_bytes // 2
+                    total += min(_PAGE_BYTES, step.max_body_bytes)
                 case _:
                     total += _CONNECT_BYTES
     return Budget(sockets=sockets, bytes=total)

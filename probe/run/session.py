@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from probe.model.layout import OBSERVATIONS, VERDICTS
 from probe.model.observation import Observation
 from probe.model.target import Targets
 from probe.model.vantage import RunColumns, Vantage
@@ -16,7 +17,6 @@ from probe.net.tls import TrustStores
 from probe.plan.build import Options, build_plan, trust_anchors
 from probe.run.engine import Engine
 from probe.run.events import Event, Observed, RunFinished, RunStarted
-from probe.store.layout import OBSERVATIONS, VERDICTS
 from probe.store.redact import Redactor
 from probe.store.writer import RecordWriter
 from probe.verdict.controls import is_usable

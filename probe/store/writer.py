@@ -14,10 +14,10 @@ from typing import Any, Final, Self
 import orjson
 
 from probe.model.codec import flatten
+from probe.model.layout import PART, run_path
 from probe.model.observation import Observation
 from probe.model.vantage import RunColumns
 from probe.model.verdict import Verdict
-from probe.store.layout import PART, run_path
 from probe.store.redact import Redactor
 
 _GZIP_WINDOW: Final = 31

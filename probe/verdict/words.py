@@ -87,6 +87,8 @@ def three_answers(verdicts: Sequence[Verdict]) -> Answers:
         return Answers("Not enough data.", "Not enough data.", "Not enough data.")
     first = verdicts[0]
     counted = f"{first.controls_ok} of {first.controls_total} controls answered"
+    if not first.controls_total:
+        counted = "this device has no route to the internet"
     if first.control_state == "failed":
         cause = CAUSE_WORDS[first.benign_cause or "no_network"]
         return Answers(

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
+
 from censorlab.process import LabProcess
 
 

@@ -1,10 +1,15 @@
 """The scripted history is consistent with itself and with the lab it runs on."""
 
+import select
+import socket
+from contextlib import ExitStack
 from datetime import date, timedelta
 
 import msgspec
+
 from censorlab import topology
 from censorlab.history import FIRST_DAY, HISTORY
+from censorlab.process import LabProcess
 from censorlab.rules import Rule
 from probe.model.target import Targets
 from probe.model.verdict import BLOCKED_STATES
@@ -59,3 +64,23 @@ def test_rules_and_list_are_valid() -> None:
     targets = topology.targets_list(PORTS, "PEM")
     assert msgspec.convert(msgspec.to_builtins(targets), Targets) == targets
     assert "resolvable_name" not in {control.kind for control in targets.controls}
+
+
+def open_data_centres(lab: LabProcess) -> int:
+    """How many accept a connection at once; on loopback a moment is enough."""
+    with ExitStack() as stack:
+        socks = []
+        for group, address in topology.DC_ADDRESSES.items():
+            socks.append(stack.enter_context(socket.socket()))
+            socks[-1].settimeout(0)
+            socks[-1].connect_ex((address, lab.ready.ports[group]))
+        return sum(bool(select.select([], [sock], [], 0.05)[1]) for sock in socks)
+
+
+def test_the_lab_plays_the_history(lab: LabProcess) -> None:
+    """In every phase as many data centres accept as its truth says."""
+    for phase in HISTORY:
+        lab.apply(phase.rules)
+        for truth in phase.truths:
+            if truth.target_id == topology.DC_POOL and truth.tactic == "none":
+                assert open_data_centres(lab) == truth.n_ok

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from censorlab.process import LabProcess
 from censorlab.rules import (
     Blackout,
@@ -69,14 +70,15 @@ def connected(address: str, port: int, limit_s: float = CONNECT_LIMIT_S) -> Iter
 def is_silent(address: str, port: int, limit_s: float) -> bool:
     """Whether a connection neither completes nor fails within the limit."""
     with socket.socket() as sock:
-        sock.setblocking(False)
+        sock.settimeout(0)
         sock.connect_ex((address, port))
         return not select.select([], [sock], [], limit_s)[1]
 
 
 def hello_of(name: str) -> bytes:
     outgoing = ssl.MemoryBIO()
-    connection = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, False, name)
+    context = ssl.create_default_context()
+    connection = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
     with pytest.raises(ssl.SSLWantReadError):
         connection.do_handshake()
     return outgoing.read()
@@ -172,9 +174,7 @@ def test_tcp_refuse_is_a_closed_port(lab: LabProcess) -> None:
 def established(port: int) -> int:
     """Connections on a port as the kernel lists them, either end."""
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(
-        row[3] == "01" and f"{port:04X}" in (row[1][-4:], row[2][-4:]) for row in rows
-    )
+    return sum(row[3] == "01" and f"{port:04X}" in (row[1][-4:], row[2][-4:]) for row in rows)
 
 
 def test_rules_switch_back_and_forth(lab: LabProcess) -> None:
@@ -205,7 +205,7 @@ def test_switching_under_load(lab: LabProcess) -> None:
     def hammer() -> None:
         while not stop.is_set():
             with socket.socket() as sock:
-                sock.setblocking(False)
+                sock.settimeout(0)
                 sock.connect_ex((DC, port))
                 select.select([], [sock], [], 0.01)
 
@@ -223,9 +223,7 @@ def test_switching_under_load(lab: LabProcess) -> None:
         thread.join()
 
 
-def test_sni_rst(
-    lab: LabProcess, trusting: ssl.SSLContext, indifferent: ssl.SSLContext
-) -> None:
+def test_sni_rst(lab: LabProcess, trusting: ssl.SSLContext, indifferent: ssl.SSLContext) -> None:
     """ECONNRESET after the hello; another name at the same address is free."""
     lab.apply([SniRst(server_name=SERVICE_PATTERN)])
     with connected(WEB_ADDRESS, lab.ready.ports[NAME]) as sock:
@@ -347,7 +345,7 @@ def test_a_burst_of_connections_is_not_slowed(lab: LabProcess) -> None:
     socks = [socket.socket() for _ in range(300)]
     try:
         for sock in socks:
-            sock.setblocking(False)
+            sock.settimeout(0)
             sock.connect_ex((DC, lab.ready.ports["dc1"]))
         for sock in socks:
             assert select.select([], [sock], [], CONNECT_LIMIT_S)[1]

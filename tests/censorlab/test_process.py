@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from censorlab.process import LabFailedError, LabProcess
 from censorlab.rules import Blackout, Throttle
 
@@ -24,7 +25,9 @@ GONE_LIMIT_S = 10.0
 
 def family_of(pid: int) -> list[int]:
     """A process and its children, as handles that see their end."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    # Listed under the thread that started them, which need not be the main one.
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [child for one in lists for child in one.read_text().split()]
     assert children, "the web process runs"
     return [os.pidfd_open(int(one)) for one in (pid, *children)]
 

@@ -1,8 +1,13 @@
 """Rules are pure: the same state and bytes give the same action, and survive JSON."""
 
+import itertools
+
 import msgspec
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from censorlab.rules import (
     PASS,
     SEGMENT_BYTES,
@@ -31,8 +36,6 @@ from censorlab.rules import (
     on_query,
     on_reply,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 NAME = "web.messenger.test"
 PATTERN = "*.messenger.test"
@@ -143,7 +146,7 @@ def test_pacing_never_beats_the_rate(rate: int, chunks: list[tuple[int, float]])
         assert release.at >= now
         passed.append((release.at, release.n_bytes))
         state, now = release.state, release.at
-    for (earlier, _), (later, n_bytes) in zip(passed, passed[1:], strict=False):
+    for (earlier, _), (later, n_bytes) in itertools.pairwise(passed):
         assert later - earlier >= n_bytes / rate - 1e-6
 
 

@@ -9,6 +9,7 @@ import time
 import dns.message
 import dns.rcode
 import pytest
+
 from censorlab.process import LabProcess
 from censorlab.rules import (
     Blackout,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+
 from censorlab.process import LabProcess
 from censorlab.rules import IpDrop, SniRst
 from censorlab.topology import (
@@ -47,9 +48,7 @@ def ask(sock: socket.socket, request: bytes) -> int:
 
 
 @pytest.mark.parametrize("by", ["address", "name"])
-def test_the_proxy_bypasses_the_censor(
-    lab: LabProcess, trusting: ssl.SSLContext, by: str
-) -> None:
+def test_the_proxy_bypasses_the_censor(lab: LabProcess, trusting: ssl.SSLContext, by: str) -> None:
     """Dropped and reset when direct, the page's host answers through the proxy."""
     lab.apply(
         [

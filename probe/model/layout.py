@@ -1,10 +1,9 @@
 """Where results lie: ``ROOT/v1/date=YYYY-MM-DD/run-<UTC minute>-<run id>.<kind>``.
 
 The path holds the date because queries prune by it, and no country or network:
-a local path should not say where its owner is.
+a local path should not say where its owner is. Pure: names only, no files.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -41,18 +40,3 @@ def classify(path: Path) -> ResultFile | None:
         if stem.endswith((f".{kind}{SUFFIX}", f".{kind}.jsonl")):
             return ResultFile(path, kind, is_part)
     return None
-
-
-def find(root: Path) -> Iterator[ResultFile]:
-    """Yield the result files under a directory (or the one file given), sorted.
-
-    A ``.part`` whose finished file exists is a leftover and is not yielded.
-    """
-    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-    for path in paths:
-        found = classify(path)
-        if found is None:
-            continue
-        if found.is_part and path.with_name(path.name.removesuffix(PART)).exists():
-            continue
-        yield found

@@ -1,0 +1,78 @@
+"""``reachwatch report`` and ``reachwatch plot``. Importing this costs nothing."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from analysis.load import Fault
+
+EXIT_OK: Final = 0
+EXIT_BAD_INPUT: Final = 3
+MAX_FAULTS_SHOWN: Final = 20
+
+
+def configure_report(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``report``."""
+    parser.add_argument("path", nargs="?", default="results", help="results (default: results)")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.html")
+    parser.add_argument("--events", metavar="FILE.json", help="dated events for the time axis")
+
+
+def configure_plot(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``plot``."""
+    parser.add_argument("kind", choices=("timeline", "matrix"))
+    parser.add_argument("path", nargs="?", default="results", help="results (default: results)")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.svg|FILE.png")
+    parser.add_argument("--events", metavar="FILE.json", help="dated events for the time axis")
+
+
+def report_command(args: argparse.Namespace) -> int:
+    """Draw one HTML page; exit 3 if any input was damaged or missing."""
+
+    def draw() -> list["Fault"]:
+        from analysis.report import write_report  # noqa: PLC0415 - start-up time
+
+        events = Path(args.events) if args.events else None
+        return write_report(Path(args.path), events, Path(args.output))
+
+    return _run(draw)
+
+
+def plot_command(args: argparse.Namespace) -> int:
+    """Draw one chart; exit 3 if any input was damaged or missing."""
+
+    def draw() -> list["Fault"]:
+        from analysis.report import write_chart  # noqa: PLC0415 - start-up time
+
+        events = Path(args.events) if args.events else None
+        return write_chart(args.kind, Path(args.path), events, Path(args.output))
+
+    return _run(draw)
+
+
+def _run(draw: Callable[[], list["Fault"]]) -> int:
+    try:
+        from analysis.events import BadEventsError  # noqa: PLC0415 - start-up time
+        from analysis.load import NoResultsError  # noqa: PLC0415 - start-up time
+        from analysis.report import OutputError  # noqa: PLC0415 - start-up time
+    except ModuleNotFoundError as error:
+        _complain(f"charts need the extra 'analysis' ({error.name} is missing)")
+        _complain("pip install 'reachwatch[analysis]'")
+        return EXIT_BAD_INPUT
+    try:
+        faults = draw()
+    except (BadEventsError, NoResultsError, OutputError) as error:
+        _complain(str(error))
+        return EXIT_BAD_INPUT
+    for fault in faults[:MAX_FAULTS_SHOWN]:
+        _complain(str(fault))
+    if len(faults) > MAX_FAULTS_SHOWN:
+        _complain(f"and {len(faults) - MAX_FAULTS_SHOWN} more")
+    return EXIT_BAD_INPUT if faults else EXIT_OK
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - a command's own message
