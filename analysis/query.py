@@ -10,17 +10,18 @@ from typing import Any, Final
 import ibis
 import pandas as pd
 
-from probe.model.verdict import STATES, State
+from probe.model.verdict import State
 
 SERIES: Final = ["target_id", "service_id", "tactic", "proxy_id"]
 
 _WORSE: Final[dict[State, int]] = {
-    state: rank
-    for rank, state in enumerate(
-        ("insufficient", "ok", "down", "impaired", "likely_blocked", "blocked")
-    )
+    "insufficient": 0,
+    "ok": 1,
+    "down": 2,
+    "impaired": 3,
+    "likely_blocked": 4,
+    "blocked": 5,
 }
-assert set(_WORSE) == set(STATES)
 
 MAX_DAYS: Final = 4000
 """Days of a grid: eleven years. A wrong date in one line must not make a chart of
@@ -70,16 +71,21 @@ def day_grid(verdicts: ibis.Table) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     lab = bool(counts["lab"].any())
     for series, own in _by_series(counts):
-        by_day = {day: group for day, group in own.groupby("day")}
-        for day in days:
-            rows.append({"day": day, **series, **_cell(by_day.get(day)), "lab": lab})
+        by_day = dict(iter(own.groupby("day")))
+        rows.extend({"day": day, **series, **_cell(by_day.get(day)), "lab": lab} for day in days)
     return pd.DataFrame(rows)
 
 
 def _by_series(counts: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
     grouped = counts.groupby(SERIES, dropna=False, sort=False)
     found = [
-        ({name: None if pd.isna(value) else value for name, value in zip(SERIES, key, strict=True)}, own)
+        (
+            {
+                name: None if pd.isna(value) else value
+                for name, value in zip(SERIES, key, strict=True)
+            },
+            own,
+        )
         for key, own in grouped
     ]
     found.sort(key=lambda pair: _series_order(pair[0]))
@@ -132,14 +138,26 @@ def layer_matrix(verdicts: ibis.Table, grid: pd.DataFrame) -> pd.DataFrame:
             cell = cells[
                 (cells["target_id"] == series["target_id"])
                 & (cells["tactic"] == series["tactic"])
-                & (cells["proxy_id"].isna() if series["proxy_id"] is None else cells["proxy_id"] == series["proxy_id"])
+                & (
+                    cells["proxy_id"].isna()
+                    if series["proxy_id"] is None
+                    else cells["proxy_id"] == series["proxy_id"]
+                )
             ].iloc[0]
             record = {
                 name: None if pd.isna(value) else int(value)
                 for name, value in own.iloc[0].items()
                 if name not in SERIES
             }
-            rows.append({**series, "day": day, "state": cell["state"], "mechanism": cell["mechanism"], **record})
+            rows.append(
+                {
+                    **series,
+                    "day": day,
+                    "state": cell["state"],
+                    "mechanism": cell["mechanism"],
+                    **record,
+                }
+            )
     last: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         last[row["target_id"], row["tactic"], row["proxy_id"]] = row

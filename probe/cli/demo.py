@@ -39,7 +39,6 @@ def demo_command(args: argparse.Namespace) -> int:
     """Run the demo; exit 1 if a verdict differs from what the lab arranged."""
     try:
         from analysis.report import write_outputs  # noqa: PLC0415 - extras may be absent
-
         from censorlab.history import HISTORY  # noqa: PLC0415
         from censorlab.process import LabFailedError, LabProcess  # noqa: PLC0415
     except ModuleNotFoundError as error:

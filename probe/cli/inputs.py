@@ -16,7 +16,7 @@ from probe.model.target import Endpoint, Probe, Service, Target, Targets
 from probe.model.validate import MAX_TARGETS_BYTES, BadTargetsError, load_targets
 from probe.net.api import ProxyAddress
 from probe.net.own import identifying_strings, resolve_once
-from probe.wire.addresses import is_address
+from probe.wire.addresses import a_label, is_address
 
 DEFAULT_SERVICE: Final = "telegram"
 
@@ -129,8 +129,7 @@ def _add_place(text: str, place: str, chosen: list[Target], services: dict[str, 
     """Add a URL or host as a target of its own."""
     endpoint = _endpoint(text, place)
     name = endpoint.address.rstrip(".").lower()
-    slug = re.sub(r"[^a-z0-9.-]+", "-", name.encode("idna", "ignore").decode() or name).strip("-.")
-    slug = slug[:60] or "host"
+    slug = re.sub(r"[^a-z0-9.-]+", "-", name).strip("-.")[:60] or "host"
     services["custom"] = Service(id="custom", name="Your own", category_code="MISC")
     suffix = "" if endpoint.port == 443 else f"-{endpoint.port}"
     chosen.append(
@@ -168,12 +167,17 @@ def _endpoint(text: str, place: str) -> Endpoint:
     else:
         probes = WEB_PROBES if secure else ("dns", "tcp", "http")
     try:
-        return Endpoint(
-            address=host,
-            port=port or (443 if secure else 80),
-            probes=probes,
-            server_name="" if is_address(host) else host,
-            path=path or "/",
+        host = a_label(host)
+        # `convert` checks the bounds that a constructor does not.
+        return msgspec.convert(
+            {
+                "address": host,
+                "port": (443 if secure else 80) if port is None else port,
+                "probes": probes,
+                "server_name": "" if is_address(host) else host,
+                "path": path or "/",
+            },
+            Endpoint,
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise bad(str(error)) from None
@@ -181,7 +185,7 @@ def _endpoint(text: str, place: str) -> Endpoint:
 
 def _is_host_name(host: str) -> bool:
     try:
-        ascii_name = host.encode("idna").decode()
+        ascii_name = a_label(host)
     except UnicodeError:
         return False
     label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from analysis.cli import configure_plot, configure_report
-
 from probe import __version__
 from probe.cli.errors import EXIT_BUG, EXIT_INTERRUPT, EXIT_OK, EXIT_USAGE, CommandError
 

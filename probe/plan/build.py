@@ -22,7 +22,7 @@ from probe.model.step import (
 )
 from probe.model.target import Control, Endpoint, Resolver, Service, Target, Targets
 from probe.tactics.proxy import through_proxy
-from probe.wire.addresses import is_address
+from probe.wire.addresses import a_label, is_address
 
 CONNECT_TIMEOUT_S: Final = 3.3
 """Linux >= 6.5 sends SYNs at 0, 1, 2, 3 s (older: 0, 1, 3 s), so this covers
@@ -131,7 +131,7 @@ def _endpoint_chain(
 ) -> Chain:
     is_literal = is_address(endpoint.address)
     endpoint_id = f"{endpoint.address}:{endpoint.port}"
-    server_name = endpoint.server_name or endpoint.address
+    server_name = a_label(endpoint.server_name or endpoint.address)
     trust = service.id if service.trust_anchors else _list_trust(targets)
     steps: list[StepSpec] = [TcpConnect(timeout_s=CONNECT_TIMEOUT_S)]
     if "tls" in endpoint.probes:
@@ -153,7 +153,7 @@ def _endpoint_chain(
         ),
         port=endpoint.port,
         address=endpoint.address if is_literal else None,
-        hostname=None if is_literal else endpoint.address,
+        hostname=None if is_literal else a_label(endpoint.address),
         steps=tuple(steps),
         attempts=ATTEMPTS,
         max_addresses=MAX_ADDRESSES,

@@ -114,7 +114,7 @@ RULES: Final[dict[str, Rule]] = {
             needs="repeated SYNs to every address of the target unanswered, and those of the "
             "service silent in three or more networks, while controls answer",
             excludes="one dead host; loss (six SYNs each); a dead line",
-            source="docs/mechanisms.md 1.3; Telegram 2018 and 2026-03",
+            source="Ramesh et al., NDSS 2020 (decentralised blocking); Telegram, April 2018",
         ),
         Rule(
             rule_id="tcp.silent",
@@ -122,7 +122,7 @@ RULES: Final[dict[str, Rule]] = {
             stage="tcp",
             needs="repeated SYNs unanswered in fewer than three networks",
             excludes="loss; a dead line",
-            source="docs/mechanisms.md 1.3",
+            source="RFC 9293",
         ),
         Rule(
             rule_id="tcp.refused",
@@ -130,7 +130,7 @@ RULES: Final[dict[str, Rule]] = {
             stage="tcp",
             needs="connection refused at every attempt",
             excludes="loss; silence",
-            source="docs/mechanisms.md 1.1: errno cannot tell a closed port from an injected RST",
+            source="RFC 1122 4.2.3.9: errno cannot tell a closed port from a RST on the way",
         ),
         Rule(
             rule_id="tcp.unreachable",
@@ -138,7 +138,7 @@ RULES: Final[dict[str, Rule]] = {
             stage="tcp",
             needs="a router says unreachable or prohibited at every attempt",
             excludes="loss; silence",
-            source="RFC 792; docs/mechanisms.md 1.1",
+            source="RFC 792; RFC 1122 4.2.3.9",
         ),
         Rule(
             rule_id="tcp.port",
@@ -146,7 +146,7 @@ RULES: Final[dict[str, Rule]] = {
             stage="tcp",
             needs="one port fails, another port of the same address connects",
             excludes="an address that is dropped as a whole",
-            source="docs/mechanisms.md 1.3",
+            source="RFC 9293",
         ),
         Rule(
             rule_id="tcp.other",
@@ -163,7 +163,7 @@ RULES: Final[dict[str, Rule]] = {
             needs="hello with the target's name cut off at every attempt, hello with an "
             "innocuous name to the same address completed",
             excludes="dead host; blocked address; dead line; loss",
-            source="docs/mechanisms.md 1.4; OONI sni_blocking",
+            source="Xue et al., IMC 2022 (TSPU SNI-I); OONI sni_blocking",
         ),
         Rule(
             rule_id="tls.silence_contrast",
@@ -172,7 +172,7 @@ RULES: Final[dict[str, Rule]] = {
             needs="hello with the target's name unanswered at every attempt, hello with an "
             "innocuous name to the same address completed",
             excludes="dead host; blocked address; path MTU (same length of hello)",
-            source="docs/mechanisms.md 1.4 (TSPU SNI-II, SNI-IV)",
+            source="Xue et al., IMC 2022 (TSPU SNI-II, SNI-IV)",
         ),
         Rule(
             rule_id="tls.no_contrast",
@@ -180,7 +180,7 @@ RULES: Final[dict[str, Rule]] = {
             stage="tls",
             needs="no handshake under either name",
             excludes="a rule on the name alone",
-            source="docs/mechanisms.md 1.4: servers may reset unknown names",
+            source="OONI sni_blocking: servers may reset unknown names",
         ),
         Rule(
             rule_id="tls.certificate",
@@ -205,7 +205,7 @@ RULES: Final[dict[str, Rule]] = {
             needs="three interleaved pairs, the target's name at under half the rate of an "
             "innocuous name at the same address, event-loop lag low",
             excludes="slow line; slow server; our own load",
-            source="Wehe; Xue et al. 2021 (Twitter throttling)",
+            source="Wehe; Xue et al., IMC 2021 (throttling of Twitter)",
         ),
         Rule(
             rule_id="proxy.failed",

@@ -151,4 +151,6 @@ def _what_works(verdicts: Sequence[Verdict]) -> str:
         return f"The direct way: {ok}/{len(direct)} targets."
     tried = f"; tried and not working: {', '.join(sorted(by_proxy))}" if by_proxy else ""
     none_tried = "" if by_proxy else "; no way around was tried (--proxy)"
-    return f"Directly {ok}/{len(direct)} targets{tried}{none_tried}."
+    partly = [f"{v.target_id} {v.n_ok}/{v.n_total}" for v in direct if v.state != "ok" and v.n_ok]
+    some = f" in full, in part {', '.join(partly[:3])}" if partly else ""
+    return f"Directly {ok}/{len(direct)} targets{some}{tried}{none_tried}."

@@ -25,6 +25,15 @@ def is_address(text: str) -> bool:
     return True
 
 
+def a_label(name: str) -> str:
+    """Return a host name as it goes onto the wire (RFC 3490); ASCII stays as it is.
+
+    Raises:
+        UnicodeError: no wire form exists.
+    """
+    return name if name.isascii() else name.encode("idna").decode()
+
+
 def ip_version(address: str) -> int:
     """Return 4 or 6; raises ValueError for anything but an address literal."""
     return ipaddress.ip_address(address).version
