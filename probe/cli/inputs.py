@@ -73,7 +73,8 @@ def select_targets(items: Sequence[str]) -> LoadedTargets:
     services: dict[str, Service] = {}
     own: list[LoadedTargets] = []
     for item in items or (DEFAULT_SERVICE,):
-        if _is_file(item):
+        found = [t for t in embedded.targets.targets if item in {t.id, t.service}]
+        if not found and _is_file(item):
             path = Path(item)
             if path.suffix == ".json":
                 own.append(read_targets(path))
@@ -81,7 +82,6 @@ def select_targets(items: Sequence[str]) -> LoadedTargets:
                 for number, line in enumerate(_lines(path), 1):
                     _add_place(line, f"{path}:{number}", chosen, services)
             continue
-        found = [t for t in embedded.targets.targets if item in {t.id, t.service}]
         for target in found:
             chosen.append(target)
             services[target.service] = embedded.targets.service_of(target)

@@ -119,9 +119,23 @@ def silent_networks(rows: Iterable[Observation]) -> frozenset[str]:
     return frozenset(silent - heard)
 
 
-def judge_member(member: Member, silent: frozenset[str]) -> Finding | None:
+def broken_resolvers(rows: Iterable[Observation]) -> frozenset[str]:
+    """Resolvers that were asked for control names and knew none of them."""
+    asked: set[str] = set()
+    knowing: set[str] = set()
+    for row in rows:
+        if row.step == "dns" and row.control_id is not None and row.resolver_id is not None:
+            asked.add(row.resolver_id)
+            if row.failure is None:
+                knowing.add(row.resolver_id)
+    return frozenset(asked - knowing)
+
+
+def judge_member(
+    member: Member, silent: frozenset[str], broken: frozenset[str] = frozenset()
+) -> Finding | None:
     """Return None if the member works, else the finding of its best-placed failure."""
-    denied = judge_lookups(member)
+    denied = judge_lookups(member, broken)
     if denied is not None and denied.state != "impaired":
         return denied
     if any(place.is_ok() for place in member.places):
@@ -238,7 +252,7 @@ def _slowed(place: Place) -> Finding:
     return _finding("http.slow_paired", "throttling", tests, rivals)
 
 
-def judge_lookups(member: Member) -> Finding | None:
+def judge_lookups(member: Member, broken: frozenset[str] = frozenset()) -> Finding | None:
     """Judge the ordinary resolver's answers against the other resolvers'.
 
     AAAA without an answer is no failure where A has one: many hosts have none.
@@ -262,6 +276,8 @@ def judge_lookups(member: Member) -> Finding | None:
                 (_rival("the name has no public address", honest),),
             )
         return None
+    if ordinary[0].resolver_id in broken:
+        return _finding("dns.resolver_broken", None, ordinary)
     if honest:
         outcome = ordinary[-1].failure or ""
         rivals = (_rival("the name does not exist", honest),)

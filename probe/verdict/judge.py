@@ -10,7 +10,14 @@ from probe.model.observation import STEPS, Observation
 from probe.model.verdict import BLOCKED_STATES, LayerCount, State, Verdict
 from probe.verdict import RULES_VERSION
 from probe.verdict.controls import Controls, assess
-from probe.verdict.findings import Finding, Member, gather, judge_member, silent_networks
+from probe.verdict.findings import (
+    Finding,
+    Member,
+    broken_resolvers,
+    gather,
+    judge_member,
+    silent_networks,
+)
 from probe.verdict.words import summarise
 
 _RANK: Final[tuple[State, ...]] = (
@@ -43,8 +50,9 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
     for row_service in {row.service_id for row in rows if row.service_id is not None}:
         own = [r for r in rows if r.service_id == row_service and r.tactic == "none"]
         silent[row_service] = silent_networks(own)
+    broken = broken_resolvers(rows)
     return [
-        _judge_target(by_target[key], controls, silent[by_target[key][0].service_id or ""])
+        _judge_target(by_target[key], controls, silent[by_target[key][0].service_id or ""], broken)
         for key in sorted(by_target, key=lambda key: (key[0], key[1] != "none", key[2] or ""))
     ]
 
@@ -78,11 +86,14 @@ def unmeasured(
 
 
 def _judge_target(
-    rows: Sequence[Observation], controls: Controls, silent: frozenset[str]
+    rows: Sequence[Observation],
+    controls: Controls,
+    silent: frozenset[str],
+    broken: frozenset[str],
 ) -> Verdict:
     members = gather(rows)
     findings = {
-        name: judge_member(member, silent)
+        name: judge_member(member, silent, broken)
         for name, member in members.items()
         if member.places or member.lookups
     }

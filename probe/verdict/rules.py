@@ -67,10 +67,19 @@ RULES: Final[dict[str, Rule]] = {
             source="OONI dd-003",
         ),
         Rule(
+            rule_id="dns.resolver_broken",
+            state="impaired",
+            stage="dns",
+            needs="the ordinary resolver fails for the target and for every control name",
+            excludes="a rule on the target's name",
+            source="OONI issue 1629; project: a broken resolver is local",
+        ),
+        Rule(
             rule_id="dns.failure_contrast",
             state="likely_blocked",
             stage="dns",
-            needs="the ordinary resolver denies the name, another resolver has addresses",
+            needs="the ordinary resolver denies the name, another resolver has addresses; the "
+            "ordinary resolver knows a control name, where one was asked",
             excludes="expired name; dead line",
             source="Satellite; net4people/bbs 657",
         ),
