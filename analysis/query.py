@@ -46,7 +46,9 @@ def layer_sums(verdicts: ibis.Table, first_day: Any, last_day: Any) -> ibis.Tabl
         for column in chosen.columns
         if column.endswith(("_ok", "_total")) and column not in {"n_ok", "n_total"}
     }
-    return chosen.group_by(*SERIES).aggregate(n=chosen.count(), **sums)
+    return chosen.group_by(*SERIES).aggregate(
+        n=chosen.count(), lab=chosen.lab.any(), **sums
+    )
 
 
 def day_grid(verdicts: ibis.Table) -> pd.DataFrame:
@@ -127,7 +129,7 @@ def _cell(group: pd.DataFrame | None) -> dict[str, Any]:
 def layer_matrix(verdicts: ibis.Table, grid: pd.DataFrame) -> pd.DataFrame:
     """Return one row per series of its last measured day, with layer counts.
 
-    Columns: target_id, service_id, tactic, proxy_id, day, state, mechanism, n,
+    Columns: target_id, service_id, tactic, proxy_id, day, state, mechanism, n, lab,
     and ``<layer>_ok`` / ``<layer>_total`` summed over the day's runs.
     """
     measured = grid[grid["n"] > 0]
@@ -147,7 +149,7 @@ def layer_matrix(verdicts: ibis.Table, grid: pd.DataFrame) -> pd.DataFrame:
             record = {
                 name: None if pd.isna(value) else int(value)
                 for name, value in own.iloc[0].items()
-                if name not in SERIES
+                if name not in {*SERIES, "lab"}
             }
             rows.append(
                 {
@@ -155,6 +157,7 @@ def layer_matrix(verdicts: ibis.Table, grid: pd.DataFrame) -> pd.DataFrame:
                     "day": day,
                     "state": cell["state"],
                     "mechanism": cell["mechanism"],
+                    "lab": bool(own.iloc[0]["lab"]),
                     **record,
                 }
             )

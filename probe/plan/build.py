@@ -85,9 +85,10 @@ def build_plan(targets: Targets, options: Options) -> Plan:
             follow_ups.extend(_follow_ups(targets, target, chain))
             if chain.hostname is not None:
                 name = names.setdefault(
-                    chain.hostname, _Name([], service.address_ranges, "http" in endpoint.probes)
+                    chain.hostname, _Name([], service.address_ranges, is_page=False)
                 )
                 name.owners.append(chain.owner)
+                name.is_page |= "http" in endpoint.probes
     controls = [
         chain
         for control in targets.controls
@@ -113,7 +114,7 @@ def build_plan(targets: Targets, options: Options) -> Plan:
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Name:
     owners: list[Owner]
     expected_ranges: tuple[str, ...]

@@ -92,6 +92,7 @@ def _gather(
     if parsed.matches and lookup.failure == failures.GENERIC_TIMEOUT:
         has_address = any(answer.type in {"A", "AAAA"} for answer in answers)
         lookup.failure = failures.from_rcode(parsed.rcode, has_answer=has_address)
+        lookup.detail = None
     elif not parsed.id_matches and lookup.failure == failures.GENERIC_TIMEOUT:
         lookup.detail = failures.DNS_WRONG_ID
     return parsed.matches
@@ -101,7 +102,8 @@ def _observations(
     context: Context, spec: DnsLookup, t0: float, lookup: _Lookup
 ) -> list[Observation]:
     """Build one row per owner; bytes count once."""
-    if lookup.failure == failures.GENERIC_TIMEOUT and lookup.detail == failures.DNS_WRONG_ID:
+    unanswered = {failures.GENERIC_TIMEOUT, failures.DNS_MISBEHAVING}
+    if lookup.failure in unanswered and lookup.detail == failures.DNS_WRONG_ID:
         lookup.failure = failures.DNS_WRONG_ID
     # getaddrinfo does not show the response code.
     rcode = next(
@@ -198,6 +200,9 @@ async def udp_lookup(context: Context, spec: DnsLookup) -> list[Observation]:
                 if _gather(lookup, spec, query, datagram, since):
                     hold = trio.current_time() + HOLD_OPEN_S
                     window.deadline = min(window.deadline, hold)
+            if lookup.failure == failures.GENERIC_TIMEOUT:
+                # A flood without one valid answer; the deadline has not passed.
+                lookup.failure = failures.DNS_MISBEHAVING
     except OSError as error:
         # An ICMP error after a valid answer does not undo the answer.
         if not any(response.is_valid for response in lookup.responses):
@@ -271,6 +276,8 @@ async def doh_lookup(
                 lookup.detail = f"status {exchange.status_code}"
     except wire.BadNameError as error:
         lookup.failure, lookup.detail = f"{failures.UNKNOWN_PREFIX}bad_name", str(error)[:200]
+    except EOFError as error:
+        lookup.failure, lookup.detail = failures.EOF, str(error)
     except HttpError as error:
         lookup.failure, lookup.detail = failures.HTTP_REQUEST_FAILED, str(error)
     except HandshakeError as error:

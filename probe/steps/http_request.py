@@ -30,17 +30,12 @@ async def http_request(
         with trio.move_on_after(spec.timeout_s):
             await stream.send_all(exchange.request_bytes)
             while not exchange.is_complete:
-                data = await stream.receive_some()
-                exchange.receive(data)
-                if not data and not exchange.is_complete:
-                    failure = failures.EOF
-                    break
-            if exchange.is_complete:
-                failure = None
+                exchange.receive(await stream.receive_some())
+            failure = None
+    except EOFError as error:
+        failure, detail = failures.EOF, str(error)
     except HttpError as error:
-        # A peer that closes before the end is a network event, not bad HTTP.
-        failure = failures.EOF if "closed" in str(error) else failures.HTTP_REQUEST_FAILED
-        detail = str(error)
+        failure, detail = failures.HTTP_REQUEST_FAILED, str(error)
     except HandshakeError as error:
         failure = failures.HTTP_REQUEST_FAILED
         detail = error.reason[:200]

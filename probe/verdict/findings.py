@@ -155,7 +155,7 @@ def judge_member(
 def judge_place(place: Place, member: Member, silent: frozenset[str]) -> Finding:
     """Apply the rules to one address that does not work."""
     failed = place.failed()
-    if not failed:
+    if len(failed) < len(place.attempts):
         return _slowed(place)
     last = failed[-1]
     if last.step == "tcp":
@@ -200,7 +200,9 @@ def _judge_connect(
         )
     outcomes = {row.failure for row in failed}
     if outcomes <= failures.TIMEOUTS:
-        wide = len(silent) >= SILENT_NETWORKS
+        # A dead host in a network where others answer stays a dead host.
+        own = place.address is not None and network_of(place.address) in silent
+        wide = own and len(silent) >= SILENT_NETWORKS
         return _finding("tcp.silent_networks" if wide else "tcp.silent", "ip_drop", failed)
     if outcomes == {failures.CONNECTION_REFUSED}:
         return _finding("tcp.refused", "tcp_rst", failed)
@@ -233,7 +235,13 @@ def _judge_handshake(place: Place, failed: list[Observation]) -> Finding:
 
 
 def _handshake_mechanism(failed: list[Observation]) -> Mechanism | None:
-    """Name what every attempt looked like; None if attempts differ."""
+    """Name what every attempt looked like; None if attempts differ.
+
+    An attempt that failed before or after the handshake differs: without it the
+    hello was seen to fail less often than it was tried.
+    """
+    if any(row.step != "tls" for row in failed):
+        return None
     outcomes = {row.failure for row in failed}
     if outcomes <= CUT_OFF:
         return "sni_rst"
@@ -255,9 +263,10 @@ def _slowed(place: Place) -> Finding:
 def judge_lookups(member: Member, broken: frozenset[str] = frozenset()) -> Finding | None:
     """Judge the ordinary resolver's answers against the other resolvers'.
 
-    AAAA without an answer is no failure where A has one: many hosts have none.
+    A type without an answer is no failure where the other type has one: many
+    hosts have no AAAA, and a few have no A.
     """
-    rows = [row for row in member.lookups if row.query_type == "A"] or member.lookups
+    rows = _of_one_type(member.lookups)
     if not rows:
         return None
     ordinary = _ordinary(rows)
@@ -287,6 +296,15 @@ def judge_lookups(member: Member, broken: frozenset[str] = frozenset()) -> Findi
     if any(row.failure in _DENIED for row in rows):
         return _finding("dns.all_fail", None, rows)
     return _finding("dns.silent", "dns_timeout", rows)
+
+
+def _of_one_type(lookups: Sequence[Observation]) -> Sequence[Observation]:
+    """Return the lookups for A, unless only those for AAAA found anything."""
+    by_type = {kind: [row for row in lookups if row.query_type == kind] for kind in ("A", "AAAA")}
+    has_answer = {kind: any(r.failure is None for r in rows) for kind, rows in by_type.items()}
+    if not by_type["A"] or (has_answer["AAAA"] and not has_answer["A"]):
+        return by_type["AAAA"]
+    return by_type["A"]
 
 
 def _ordinary(rows: Sequence[Observation]) -> list[Observation]:

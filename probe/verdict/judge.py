@@ -46,13 +46,13 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
         if row.ip_version == 6 and row.step != "dns" and not controls.ipv6_works:
             continue
         by_target[row.target_id, row.tactic, row.proxy_id].append(row)
-    silent: dict[str, frozenset[str]] = {}
-    for row_service in {row.service_id for row in rows if row.service_id is not None}:
-        own = [r for r in rows if r.service_id == row_service and r.tactic == "none"]
-        silent[row_service] = silent_networks(own)
+    direct: dict[str | None, list[Observation]] = defaultdict(list)
+    for own in by_target.values():
+        direct[own[0].service_id].extend(row for row in own if row.tactic == "none")
+    silent = {service: silent_networks(own) for service, own in direct.items()}
     broken = broken_resolvers(rows)
     return [
-        _judge_target(by_target[key], controls, silent[by_target[key][0].service_id or ""], broken)
+        _judge_target(by_target[key], controls, silent[by_target[key][0].service_id], broken)
         for key in sorted(by_target, key=lambda key: (key[0], key[1] != "none", key[2] or ""))
     ]
 

@@ -9,10 +9,16 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Deliberately wider than valid addresses: in free text a false alarm costs a
 # few characters, a missed address costs a volunteer's safety.
-_IPV4: Final = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)")
+# A fifth number may be a port (1.2.3.4.443, as packet dumps print it).
+_IPV4: Final = re.compile(r"(?<!\d)\d{1,3}(?:\.\d{1,3}){3}(?!\d)")
+# A colon may stand before an address (ip:2001:db8::1) and behind it.
 _IPV6: Final = re.compile(
-    r"(?<![0-9A-Za-z:])[0-9A-Fa-f:]*:[0-9A-Fa-f]*:[0-9A-Fa-f:]*(?![0-9A-Za-z])"
+    r"(?:(?<![0-9A-Za-z:])[0-9A-Fa-f]{1,4}|(?<!:))(?::[0-9A-Fa-f]{0,4}){2,9}(?![0-9A-Za-z])"
 )
+_PUNCTUATION: Final = (("", ""), ("", ":"), (":", ""), (":", ":"))
+_LINK_ADDRESS_COLONS: Final = 5
+"""A MAC address has as many, a time of day at most three. Sign-in pages print the
+visitor's MAC address as they print the IP address."""
 SCRUBBED: Final = "[scrubbed]"
 
 
@@ -70,7 +76,7 @@ def is_expected(address: str, ranges: Iterable[IPNetwork]) -> bool | None:
 
 
 def scrub(text: str) -> str:
-    """Replace everything that looks like an IP address.
+    """Replace everything that looks like an IP or MAC address.
 
     Block pages and captive portals like to print the visitor's address.
     """
@@ -79,4 +85,10 @@ def scrub(text: str) -> str:
 
 def _scrub_ipv6(match: re.Match[str]) -> str:
     # "12:30:00" and "std::" have colons too: only what parses is an address.
-    return SCRUBBED if is_address(match.group()) else match.group()
+    text = match.group()
+    for before, behind in _PUNCTUATION:
+        if text.startswith(before) and text.endswith(behind):
+            core = text[len(before) : len(text) - len(behind)]
+            if core.count(":") >= _LINK_ADDRESS_COLONS or is_address(core):
+                return f"{before}{SCRUBBED}{behind}"
+    return text

@@ -1,6 +1,7 @@
 """Facts of an X.509 certificate (RFC 5280) from its DER bytes."""
 
 import hashlib
+import warnings
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
@@ -20,16 +21,11 @@ def parse_certificate(der: bytes) -> Certificate:
     """
     digest = hashlib.sha256(der).hexdigest()
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        return Certificate(
-            sha256=digest,
-            subject=certificate.subject.rfc4514_string()[:MAX_NAME_CHARS],
-            issuer=certificate.issuer.rfc4514_string()[:MAX_NAME_CHARS],
-            not_before=certificate.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            not_after=certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            subject_alt_names=_alternative_names(certificate),
-        )
-    except (ValueError, TypeError, x509.UnsupportedGeneralNameType):
+        # What the library warns of (a serial number of 0, a country of 30
+        # letters) is the peer's doing and nothing to tell a user.
+        with warnings.catch_warnings(action="ignore"):
+            return _described(x509.load_der_x509_certificate(der), digest)
+    except (ValueError, TypeError, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         unknown = "unparsable"
         return Certificate(
             sha256=digest,
@@ -39,6 +35,17 @@ def parse_certificate(der: bytes) -> Certificate:
             not_after=unknown,
             subject_alt_names=(),
         )
+
+
+def _described(certificate: x509.Certificate, digest: str) -> Certificate:
+    return Certificate(
+        sha256=digest,
+        subject=certificate.subject.rfc4514_string()[:MAX_NAME_CHARS],
+        issuer=certificate.issuer.rfc4514_string()[:MAX_NAME_CHARS],
+        not_before=certificate.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        not_after=certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        subject_alt_names=_alternative_names(certificate),
+    )
 
 
 def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:

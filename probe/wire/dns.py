@@ -12,6 +12,7 @@ import dns.message
 import dns.name
 import dns.opcode
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 
 from probe.model.step import QueryType
@@ -76,7 +77,8 @@ def parse_response(data: bytes, query: bytes) -> Response:
     records = []
     for rrset in message.answer:
         kind = dns.rdatatype.to_text(rrset.rdtype)
-        if kind not in {"A", "AAAA", "CNAME"}:
+        # In another class than IN an A record holds something else.
+        if rrset.rdclass != dns.rdataclass.IN or kind not in {"A", "AAAA", "CNAME"}:
             continue
         for rdata in rrset:
             value = rdata.to_text()
