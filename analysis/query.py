@@ -3,8 +3,8 @@
 The expressions are Ibis: DuckDB runs them embedded, other engines run the same.
 """
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections import Counter
+from datetime import date, timedelta
 from typing import Any, Final
 
 import ibis
@@ -13,6 +13,10 @@ import pandas as pd
 from probe.model.verdict import State
 
 SERIES: Final = ["target_id", "service_id", "tactic", "proxy_id"]
+
+Record = dict[str, Any]
+SeriesKey = tuple[Any, ...]
+"""The values of `SERIES`."""
 
 _WORSE: Final[dict[State, int]] = {
     "insufficient": 0,
@@ -38,17 +42,38 @@ def daily_counts(verdicts: ibis.Table) -> ibis.Table:
     )
 
 
-def layer_sums(verdicts: ibis.Table, first_day: Any, last_day: Any) -> ibis.Table:
-    """Sum members per series and layer over a period."""
-    chosen = verdicts.filter(verdicts.day.between(first_day, last_day))
+def layer_sums(verdicts: ibis.Table) -> ibis.Table:
+    """Sum members per day, series and layer."""
     sums = {
-        column: chosen[column].sum()
-        for column in chosen.columns
+        column: verdicts[column].sum()
+        for column in verdicts.columns
         if column.endswith(("_ok", "_total")) and column not in {"n_ok", "n_total"}
     }
-    return chosen.group_by(*SERIES).aggregate(
-        n=chosen.count(), lab=chosen.lab.any(), **sums
+    return verdicts.group_by("day", *SERIES).aggregate(
+        n=verdicts.count(), lab=verdicts.lab.any(), **sums
     )
+
+
+def _records(expression: ibis.Table) -> list[Record]:
+    """Run an expression; return its rows with None for what is missing and dates as dates."""
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in expression.to_pyarrow().to_pylist()
+    ]
+
+
+def _frame(rows: list[Record]) -> pd.DataFrame:
+    """Return rows as they are: NaN would be a number, and unequal to itself."""
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _key(row: Record) -> SeriesKey:
+    return tuple(row[name] for name in SERIES)
+
+
+def _order(key: SeriesKey) -> tuple[str, str, bool, str, str]:
+    target_id, service_id, tactic, proxy_id = key
+    return (target_id, service_id, tactic != "none", tactic, proxy_id or "")
 
 
 def day_grid(verdicts: ibis.Table) -> pd.DataFrame:
@@ -61,46 +86,35 @@ def day_grid(verdicts: ibis.Table) -> pd.DataFrame:
     Raises:
         ValueError: the data span more than `MAX_DAYS` days.
     """
-    counts = daily_counts(verdicts).to_pandas()
-    if counts.empty:
+    counts = _records(daily_counts(verdicts))
+    if not counts:
         return pd.DataFrame(columns=["day", *SERIES, "n"])
-    counts["day"] = pd.to_datetime(counts["day"]).dt.date
-    first, last = counts["day"].min(), counts["day"].max()
+    first, last = (pick(row["day"] for row in counts) for pick in (min, max))
     span = (last - first).days + 1
     if span > MAX_DAYS:
         raise ValueError(f"data span {span} days ({first} to {last}), more than {MAX_DAYS}")
+    by_series: dict[SeriesKey, dict[date, list[Record]]] = {}
+    for row in counts:
+        by_series.setdefault(_key(row), {}).setdefault(row["day"], []).append(row)
     days = [first + timedelta(days=offset) for offset in range(span)]
-    rows: list[dict[str, Any]] = []
-    lab = bool(counts["lab"].any())
-    for series, own in _by_series(counts):
-        by_day = dict(iter(own.groupby("day")))
-        rows.extend({"day": day, **series, **_cell(by_day.get(day)), "lab": lab} for day in days)
-    return pd.DataFrame(rows)
-
-
-def _by_series(counts: pd.DataFrame) -> Iterable[tuple[dict[str, Any], pd.DataFrame]]:
-    grouped = counts.groupby(SERIES, dropna=False, sort=False)
-    found = [
-        (
+    lab = any(row["lab"] for row in counts)
+    return _frame(
+        [
             {
-                name: None if pd.isna(value) else value
-                for name, value in zip(SERIES, key, strict=True)
-            },
-            own,
-        )
-        for key, own in grouped
-    ]
-    found.sort(key=lambda pair: _series_order(pair[0]))
-    return found
+                "day": day,
+                **dict(zip(SERIES, key, strict=True)),
+                **_cell(by_series[key].get(day, [])),
+                "lab": lab,
+            }
+            for key in sorted(by_series, key=_order)
+            for day in days
+        ]
+    )
 
 
-def _series_order(series: dict[str, Any]) -> tuple[str, bool, str]:
-    return (series["target_id"], series["tactic"] != "none", series["proxy_id"] or "")
-
-
-def _cell(group: pd.DataFrame | None) -> dict[str, Any]:
+def _cell(counts: list[Record]) -> Record:
     """Sum up one day of one series."""
-    if group is None:
+    if not counts:
         return {
             "n": 0,
             "state": None,
@@ -109,20 +123,22 @@ def _cell(group: pd.DataFrame | None) -> dict[str, Any]:
             "n_ok": None,
             "n_total": None,
         }
-    by_state = group.groupby("state")["n"].sum()
-    state = max(by_state.index, key=lambda name: (by_state[name], _WORSE[name]))
-    own = group[group["state"] == state].sort_values(
-        ["n", "mechanism"], ascending=[False, True], na_position="last"
+    by_state: Counter[State] = Counter()
+    for row in counts:
+        by_state[row["state"]] += row["n"]
+    state = max(by_state, key=lambda name: (by_state[name], _WORSE[name]))
+    # The most frequent mechanism; ties by name, so that a chart is reproducible.
+    top = min(
+        (row for row in counts if row["state"] == state),
+        key=lambda row: (-row["n"], row["mechanism"] is None, row["mechanism"] or ""),
     )
-    top = own.iloc[0]
-    has_members = not pd.isna(top["n_total"]) and top["n_total"] > 0
     return {
-        "n": int(group["n"].sum()),
+        "n": by_state.total(),
         "state": state,
         "is_mixed": len(by_state) > 1,
-        "mechanism": None if pd.isna(top["mechanism"]) else top["mechanism"],
-        "n_ok": int(top["n_ok"]) if has_members else None,
-        "n_total": int(top["n_total"]) if has_members else None,
+        "mechanism": top["mechanism"],
+        "n_ok": top["n_ok"] if top["n_total"] else None,
+        "n_total": top["n_total"] or None,
     }
 
 
@@ -132,39 +148,22 @@ def layer_matrix(verdicts: ibis.Table, grid: pd.DataFrame) -> pd.DataFrame:
     Columns: target_id, service_id, tactic, proxy_id, day, state, mechanism, n, lab,
     and ``<layer>_ok`` / ``<layer>_total`` summed over the day's runs.
     """
-    measured = grid[grid["n"] > 0]
-    rows: list[dict[str, Any]] = []
-    for day, cells in measured.groupby("day"):
-        sums = layer_sums(verdicts, day, day).to_pandas()
-        for series, own in _by_series(sums):
-            cell = cells[
-                (cells["target_id"] == series["target_id"])
-                & (cells["tactic"] == series["tactic"])
-                & (
-                    cells["proxy_id"].isna()
-                    if series["proxy_id"] is None
-                    else cells["proxy_id"] == series["proxy_id"]
-                )
-            ].iloc[0]
-            record = {
-                name: None if pd.isna(value) else int(value)
-                for name, value in own.iloc[0].items()
-                if name not in {*SERIES, "lab"}
+    last: dict[SeriesKey, Record] = {}
+    for cell in grid[grid["n"] > 0].to_dict("records"):
+        key = _key(cell)
+        if key not in last or cell["day"] > last[key]["day"]:
+            last[key] = cell
+    sums = {(_key(row), row["day"]): row for row in _records(layer_sums(verdicts))}
+    return _frame(
+        [
+            {
+                **sums[key, last[key]["day"]],
+                "state": last[key]["state"],
+                "mechanism": last[key]["mechanism"],
             }
-            rows.append(
-                {
-                    **series,
-                    "day": day,
-                    "state": cell["state"],
-                    "mechanism": cell["mechanism"],
-                    "lab": bool(own.iloc[0]["lab"]),
-                    **record,
-                }
-            )
-    last: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        last[row["target_id"], row["tactic"], row["proxy_id"]] = row
-    return pd.DataFrame(sorted(last.values(), key=_series_order)).astype(object)
+            for key in sorted(last, key=_order)
+        ]
+    )
 
 
 def phases(grid: pd.DataFrame) -> list[dict[str, Any]]:

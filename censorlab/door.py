@@ -102,22 +102,34 @@ class Door:
         self._opened = trio.Event()
         self._parked = trio.Event()
         self._accepting = trio.CancelScope()
+        self._serving = trio.CancelScope()
+        self._closed = trio.Event()
 
     async def serve(self) -> None:
-        """Accept and attend whenever open; runs until cancelled, then closes."""
+        """Accept and attend whenever open, until cancelled or closed; then close."""
         try:
-            async with trio.open_nursery() as connections:
-                while True:
-                    await self._opened.wait()
-                    with self._accepting:
-                        while True:
-                            client, _ = await self._socket.accept()
-                            connections.start_soon(self._attend_one, client)
-                    self._accepting = trio.CancelScope()
-                    self._parked.set()
+            with self._serving:
+                await self._attend_all()
         finally:
             self._withdraw_fillers()
             self._socket.close()
+            self._closed.set()
+
+    async def close(self) -> None:
+        """End `serve` and every connection; nothing listens any more on return."""
+        self._serving.cancel()
+        await self._closed.wait()
+
+    async def _attend_all(self) -> None:
+        async with trio.open_nursery() as connections:
+            while True:
+                await self._opened.wait()
+                with self._accepting:
+                    while True:
+                        client, _ = await self._socket.accept()
+                        connections.start_soon(self._attend_one, client)
+                self._accepting = trio.CancelScope()
+                self._parked.set()
 
     async def switch(self, state: ConnectAction) -> None:
         """Return once the kernel treats SYNs as ordered. Needs `serve` to run.

@@ -8,80 +8,74 @@ stop or when standard input closes, so it cannot outlive the process driving it.
 
 import argparse
 import socket
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import orjson
 import trio
 
 from censorlab import topology
-from censorlab.authority import AuthorityKeys, new_authority, server_context
+from censorlab.authority import AuthorityKeys, Certificates, new_authority
 from censorlab.door import BACKLOG, Attend, Door, bind_together
+from censorlab.lines import Lines
 from censorlab.messages import (
     Acknowledgement,
     Command,
     MalformedMessageError,
     Ready,
+    Server,
+    ServerNames,
     decode,
     encode,
 )
 from censorlab.peers.dns import StreamResolver, TlsResolver, serve_udp
 from censorlab.peers.hold import hold
-from censorlab.peers.site import DEFAULT_BODY_BYTES, SitePorts, SiteSettings
+from censorlab.peers.site import DEFAULT_BODY_BYTES, SiteSettings
 from censorlab.peers.socks import SocksProxy
 from censorlab.relay import Origin, Relay
 from censorlab.rules import Place, PlaceKind, Rule, on_connect
+from censorlab.web_process import WebProcess, web_process
 
 _LOOPBACK: Final = "127.0.0.1"
-
-_WEB_EXIT_LIMIT_S: Final = 3.0
-"""The web process ends within a tenth of a second of its input closing."""
-
-_CHUNK_BYTES: Final = 65536
 
 
 class UnsupportedSystemError(RuntimeError):
     """The operating system cannot play the lab's part."""
 
 
-class WebPeerDiedError(RuntimeError):
-    """The web process ended while it was needed."""
+class NameTakenError(ValueError):
+    """A name is asked for twice, or is one of the topology's."""
 
 
-class _Lines:
-    """Cuts a byte stream into lines."""
+class AddressesTakenError(ValueError):
+    """More servers are asked for than there are addresses for them."""
 
-    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
-        self._stream = stream
-        self._buffer = bytearray()
 
-    async def next(self) -> bytes | None:
-        """Return the next line without its end, or None when the stream has ended."""
-        while (end := self._buffer.find(b"\n")) < 0:
-            chunk = await self._stream.receive_some(_CHUNK_BYTES)
-            if not chunk:
-                return None
-            self._buffer += chunk
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line
+class _Added(NamedTuple):
+    server: Server
+    door: Door
 
 
 class Lab:
-    """Doors to every public place, and the rules in force at them."""
+    """Doors to every public place, and the rules in force at them.
 
-    def __init__(self, web: SitePorts, forger: Origin, resolver: TlsResolver) -> None:
+    ``nursery`` is where everything runs; its end closes all.
+    """
+
+    def __init__(self, nursery: trio.Nursery, web: WebProcess, keys: AuthorityKeys) -> None:
         self.ports: dict[str, int] = {}
+        self._nursery = nursery
+        self._web_process = web
+        self._web = Origin(_LOOPBACK, web.ports.trusted)
+        self._forger = Origin(_LOOPBACK, web.ports.forger)
+        self._keys = keys
         self._rules: tuple[Rule, ...] = ()
-        self._web = Origin(_LOOPBACK, web.trusted)
-        self._forger = forger
-        self._tls_resolver = resolver
+        self._zone = dict(topology.ZONE)
+        self._added: dict[ServerNames, _Added] = {}
         self._doors: list[Door] = []
         self._datagrams: list[tuple[trio.socket.SocketType, Place]] = []
         self._origins: dict[tuple[str, int], Origin] = {}
@@ -90,6 +84,11 @@ class Lab:
     def rules_in_force(self) -> int:
         """How many rules hold now."""
         return len(self._rules)
+
+    @property
+    def added(self) -> tuple[Server, ...]:
+        """The servers besides the topology's, in the order in which they were asked for."""
+        return tuple(one.server for one in self._added.values())
 
     def _in_force(self) -> tuple[Rule, ...]:
         return self._rules
@@ -118,17 +117,18 @@ class Lab:
         self.ports[key] = raw.getsockname()[1]
         self._datagrams.append((trio.socket.from_stdlib_socket(raw), Place(address, kind)))
 
-    async def open(self, nursery: trio.Nursery) -> None:
+    async def open(self) -> None:
         """Start the lab's own origins and open every public place."""
 
         async def origin_of(attend: Attend) -> Origin:
-            listeners: list[trio.SocketListener] = await nursery.start(
+            listeners: list[trio.SocketListener] = await self._nursery.start(
                 partial(trio.serve_tcp, attend, 0, host=_LOOPBACK, backlog=BACKLOG)
             )
             return Origin(_LOOPBACK, listeners[0].socket.getsockname()[1])
 
         silent = await origin_of(hold)
-        dot = await origin_of(self._tls_resolver.attend)
+        certificates = Certificates(self._keys, topology.DEFAULT_NAME, (topology.RESOLVER_NAME,))
+        dot = await origin_of(TlsResolver(self._zone, certificates.context).attend)
         for group, address in topology.DC_ADDRESSES.items():
             self._publish_behind_censor(group, "service", (address,), silent)
         for name, addresses in topology.WEB_ADDRESSES.items():
@@ -138,70 +138,83 @@ class Lab:
         resolver = (topology.RESOLVER_ADDRESS,)
         self._publish_udp("lab-udp", "resolver", topology.RESOLVER_ADDRESS)
         self._publish_udp("lab2-udp", "honest_resolver", topology.HONEST_RESOLVER_ADDRESS)
-        self._publish("lab-tcp", "resolver", resolver, StreamResolver(topology.ZONE).attend)
+        self._publish("lab-tcp", "resolver", resolver, StreamResolver(self._zone).attend)
         self._publish_behind_censor("lab-dot", "encrypted_resolver", resolver, dot)
         self._publish_behind_censor("lab-doh", "encrypted_resolver", resolver, self._web)
-        proxy = SocksProxy(self._origins, topology.ZONE)
+        proxy = SocksProxy(self._origins, self._zone)
         self._publish("proxy", "proxy", (_LOOPBACK,), proxy.attend)
         for datagram_socket, place in self._datagrams:
-            nursery.start_soon(serve_udp, datagram_socket, place, topology.ZONE, self._in_force)
+            self._nursery.start_soon(serve_udp, datagram_socket, place, self._zone, self._in_force)
         for door in self._doors:
-            nursery.start_soon(door.serve)
+            self._nursery.start_soon(door.serve)
         await self.apply(())
 
     async def apply(self, rules: tuple[Rule, ...]) -> None:
         """Put rules in force everywhere; connections that are open keep their own."""
         self._rules = rules
-        for door in self._doors:
+        for door in (*self._doors, *(one.door for one in self._added.values())):
             await door.switch(on_connect(rules, door.place))
 
+    async def add_servers(self, wanted: tuple[ServerNames, ...]) -> None:
+        """Serve these besides the topology's names, and none that was added before.
 
-@asynccontextmanager
-async def _web_process(settings: SiteSettings) -> AsyncIterator[SitePorts]:
-    process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "censorlab.peers.web"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        await process.stdin.send_all(encode(settings))
-        line = await _Lines(process.stdout).next()
-        if line is None:
-            raise WebPeerDiedError("the web process ended before it was ready")
-        ports = decode(line, SitePorts)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_guard, process)
-            yield ports
-            nursery.cancel_scope.cancel()
-    finally:
-        with trio.CancelScope(shield=True):
-            await process.stdin.aclose()
-            with trio.move_on_after(_WEB_EXIT_LIMIT_S):
-                await process.wait()
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-            await process.stdout.aclose()
+        Raises:
+            NameTakenError: for a name that is already served; nothing is changed.
+            AddressesTakenError: for too many servers; nothing is changed.
+        """
+        names: set[str] = set(topology.ZONE)
+        for name in (name for one in wanted for name in one):
+            if name in names:
+                raise NameTakenError(f"{name} is already served")
+            names.add(name)
+        if len(wanted) > len(topology.ADDED_ADDRESSES):
+            raise AddressesTakenError(f"at most {len(topology.ADDED_ADDRESSES)} servers at once")
+        for old in self._added.keys() - set(wanted):
+            await self._withdraw(self._added.pop(old))
+        free = set(topology.ADDED_ADDRESSES) - {server.address for server in self.added}
+        addresses = (address for address in topology.ADDED_ADDRESSES if address in free)
+        self._added = {
+            one: self._added.get(one) or self._new_server(one, next(addresses)) for one in wanted
+        }
+        self._zone.clear()
+        self._zone.update(topology.ZONE)
+        for server in self.added:
+            self._zone.update(dict.fromkeys(server.names, (server.address,)))
+        await self._web_process.host(self._zone)
+        await self.apply(self._rules)
 
+    def _new_server(self, names: ServerNames, address: str) -> _Added:
+        (bound,) = bind_together((address,))
+        port: int = bound.getsockname()[1]
+        self._origins[address, port] = self._web
+        relay = Relay(self._in_force, self._web, self._forger)
+        door = Door(Place(address, "service"), bound, relay.attend)
+        self._nursery.start_soon(door.serve)
+        return _Added(Server(names=names, address=address, port=port), door)
 
-async def _guard(process: trio.Process) -> None:
-    code = await process.wait()
-    raise WebPeerDiedError(f"the web process ended with code {code}")
+    async def _withdraw(self, added: _Added) -> None:
+        del self._origins[added.server.address, added.server.port]
+        await added.door.close()
 
 
 async def _obey(lab: Lab, commands: trio.abc.ReceiveStream) -> None:
-    lines = _Lines(commands)
+    lines = Lines(commands)
+
+    def acknowledge(error: str | None = None) -> None:
+        in_force = lab.rules_in_force
+        _say(Acknowledgement(rules_in_force=in_force, servers=lab.added, error=error))
+
     while (line := await lines.next()) is not None:
         try:
             command = decode(line, Command)
-        except MalformedMessageError as error:
-            _say(Acknowledgement(rules_in_force=lab.rules_in_force, error=str(error)))
+            if command.servers is not None:
+                await lab.add_servers(command.servers)
+        except (MalformedMessageError, NameTakenError, AddressesTakenError) as error:
+            acknowledge(str(error))
             continue
         if command.rules is not None:
             await lab.apply(command.rules)
-        _say(Acknowledgement(rules_in_force=lab.rules_in_force))
+        acknowledge()
         if command.stop:
             return
 
@@ -218,14 +231,13 @@ async def run(targets_path: Path, body_bytes: int) -> None:
     settings = SiteSettings(
         trusted=trusted,
         forger=forger,
-        names=topology.WEB_NAMES,
         default_name=topology.DEFAULT_NAME,
         zone=topology.ZONE,
         body_bytes=body_bytes,
     )
-    async with _web_process(settings) as ports, trio.open_nursery() as nursery:
-        lab = Lab(ports, Origin(_LOOPBACK, ports.forger), _tls_resolver(trusted))
-        await lab.open(nursery)
+    async with web_process(settings) as web, trio.open_nursery() as nursery:
+        lab = Lab(nursery, web, trusted)
+        await lab.open()
         _write_targets(targets_path, lab.ports, trusted)
         _say(
             Ready(
@@ -238,11 +250,6 @@ async def run(targets_path: Path, body_bytes: int) -> None:
         async with trio.lowlevel.FdStream(sys.stdin.fileno()) as commands:
             await _obey(lab, commands)
         nursery.cancel_scope.cancel()
-
-
-def _tls_resolver(keys: AuthorityKeys) -> TlsResolver:
-    context = server_context(keys, (topology.RESOLVER_NAME,), topology.DEFAULT_NAME)
-    return TlsResolver(topology.ZONE, context)
 
 
 def _write_targets(path: Path, ports: dict[str, int], trusted: AuthorityKeys) -> None:

@@ -1,14 +1,27 @@
 """What the driving process and the lab say to each other: one JSON line each."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import orjson
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from censorlab.rules import Rule
 
 Message = TypeVar("Message", bound=Struct)
+
+HostName = Annotated[
+    str,
+    Meta(
+        max_length=253,
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+    ),
+]
+"""RFC 1123 §2.1, in lower case and with a dot in it; the last label starts with a
+letter, so an address is none."""
+
+ServerNames = Annotated[tuple[HostName, ...], Meta(min_length=1)]
+"""The names of one server, which has a certificate for each."""
 
 
 class MalformedMessageError(ValueError):
@@ -28,17 +41,39 @@ class Ready(Struct, frozen=True, kw_only=True):
     zone: dict[str, tuple[str, ...]]
 
 
+class Server(Struct, frozen=True, kw_only=True):
+    """A TLS and HTTP server behind the censor, as clients reach it."""
+
+    names: tuple[str, ...]
+    address: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Of its page, by its first name."""
+        return f"https://{self.names[0]}:{self.port}/"
+
+
 class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Replace the rules in force (null leaves them), or stop."""
+    """Replace the rules in force or the servers added (null leaves them), or stop.
+
+    A server named before and again stays as it is, connections included; one no
+    longer named is closed.
+    """
 
     rules: tuple[Rule, ...] | None = None
+    servers: tuple[ServerNames, ...] | None = None
     stop: bool = False
 
 
 class Acknowledgement(Struct, frozen=True, kw_only=True):
-    """Sent once the command is in force; ``error`` says why it is not."""
+    """Sent once the command is in force; ``error`` says why nothing of it is.
+
+    ``servers`` are those added to the topology's, in the order of the command.
+    """
 
     rules_in_force: int
+    servers: tuple[Server, ...] = ()
     error: str | None = None
 
 

@@ -12,7 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from censorlab.messages import Acknowledgement, Command, Message, Ready, decode, encode
+from censorlab.messages import (
+    Acknowledgement,
+    Command,
+    Message,
+    Ready,
+    Server,
+    ServerNames,
+    decode,
+    encode,
+)
 from censorlab.peers.site import DEFAULT_BODY_BYTES
 from censorlab.rules import Rule
 from probe.model.target import Targets
@@ -88,19 +97,34 @@ class LabProcess:
         Raises:
             LabFailedError: if the lab refuses or does not answer.
         """
+        self._order(Command(rules=tuple(rules)))
+
+    def add_servers(self, servers: Iterable[ServerNames]) -> tuple[Server, ...]:
+        """Serve these names besides the topology's instead of any that were added before.
+
+        A server that is named again keeps its address and connections.
+
+        Raises:
+            LabFailedError: if the lab refuses (a name that is no host name or is
+                already served) or does not answer.
+        """
+        return self._order(Command(servers=tuple(servers))).servers
+
+    def stop(self) -> None:
+        """End the lab; also done on leaving the block."""
+        self._stack.close()
+
+    def _order(self, command: Command) -> Acknowledgement:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(encode(Command(rules=tuple(rules))))
+            self._process.stdin.write(encode(command))
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._failure("the lab has ended") from None
         answer = self._read(Acknowledgement, ANSWER_LIMIT_S)
         if answer.error is not None:
             raise LabFailedError(answer.error)
-
-    def stop(self) -> None:
-        """End the lab; also done on leaving the block."""
-        self._stack.close()
+        return answer
 
     def _read(self, message_type: type[Message], limit_s: float) -> Message:
         assert self._process.stdout is not None
@@ -146,6 +170,7 @@ def _start(targets_path: Path, body_bytes: int, errors: IO[bytes]) -> subprocess
     return subprocess.Popen(  # noqa: S603 -- this interpreter, this package, no shell
         [
             sys.executable,
+            "-P",  # a module of the current directory must not stand for one of ours
             "-m",
             "censorlab.lab",
             "--targets",

@@ -59,8 +59,8 @@ ZONE: Final[dict[str, tuple[str, ...]]] = {
     RESOLVER_NAME: (RESOLVER_ADDRESS,),
 }
 
-WEB_NAMES: Final = (*ZONE,)
-"""Names with certificates of their own: every name that resolves."""
+ADDED_ADDRESSES: Final = tuple(f"127.40.1.{n}" for n in range(1, 255))
+"""For servers added while the lab runs: each takes the first that is free."""
 
 
 def targets_list(ports: Mapping[str, int], trust_anchor: str) -> Targets:

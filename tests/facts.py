@@ -4,8 +4,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import msgspec
-
 from probe.model import failure as failures
 from probe.model.observation import DnsAnswer, DnsResponse, Observation
 from probe.model.target import (
@@ -172,8 +170,3 @@ class Scene:
             self.add(step="tls", **where)
             self.add(step="http", received_bytes=60_000, body_duration_s=60_000 / rate, **where)
         return self
-
-
-def renamed(rows: Sequence[Observation], member: str) -> list[Observation]:
-    """Return the rows as another member's."""
-    return [msgspec.structs.replace(row, member=member) for row in rows]

@@ -65,7 +65,9 @@ def server_context(
     return context
 
 
-def tls(context: ssl.SSLContext, attend: Callable[[trio.SSLStream], Awaitable[None]]) -> Attend:
+def tls(
+    context: ssl.SSLContext, attend: Callable[[trio.SSLStream[trio.SocketStream]], Awaitable[None]]
+) -> Attend:
     """Shake hands, then attend; a client that breaks off is the test's business."""
 
     async def shake_hands(client: trio.SocketStream) -> None:

@@ -1,5 +1,5 @@
-"""Tidy tables in, matplotlib figures out.
+"""Tidy tables in, matplotlib Figures out: a timeline of states, a matrix of layers.
 
-This room knows colour, type and layout, and how to say a chart in words. It must
-never read a file, save one, or draw a share without its n.
+This room knows how to show states, counts and dates honestly on paper. It must
+never read a file, save one, judge a fact, or know where a table came from.
 """

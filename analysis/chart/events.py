@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
-from analysis.chart.style import INK, SOFT_INK, Sheet, clean, shortened, width_of, wrapped
+from analysis.chart.sheet import Sheet, clean, shortened, width_of, wrapped
+from analysis.chart.style import INK, SOFT_INK
 
 _SIZE: Final = 7.2
 _LINE_IN: Final = 0.125
-_WIDTH_IN: Final = 1.26
-"""A label's width: three days of a short history, the least usual length of a phase."""
+_WIDTH_IN: Final = 1.2
+"""A label's width: with its margins three days of a short history, and room for the date."""
 _MAX_LINES: Final = 4
 _PAD_IN: Final = 0.04
 _GAP_IN: Final = 0.07
@@ -76,8 +77,9 @@ def arrange(events: Sequence[Event], place: Callable[[date], float], right: floa
 
 
 def _width(lines: Sequence[str]) -> float:
-    # The first line is bold; measuring all as bold errs on the safe side.
-    return max((width_of(line, _SIZE, bold=True) for line in lines), default=0.0)
+    return max(
+        (width_of(line, _SIZE, bold=not number) for number, line in enumerate(lines)), default=0.0
+    )
 
 
 def _stepped(events: Sequence[Event], place: Callable[[date], float]) -> list[Mark] | None:
@@ -95,7 +97,10 @@ def _stepped(events: Sequence[Event], place: Callable[[date], float]) -> list[Ma
         level = 1 + max((level for _, level in crossing), default=-1)
         if level >= _MAX_LEVELS:
             return None
-        y = max((mark.y + len(mark.lines) * _LINE_IN for mark, _ in crossing), default=0.0) + _GAP_IN
+        y = (
+            max((mark.y + len(mark.lines) * _LINE_IN for mark, _ in crossing), default=0.0)
+            + _GAP_IN
+        )
         done.append((Mark(x, _DASHES[event.kind], lines, y), level))
     return [mark for mark, _ in reversed(done)]
 
@@ -111,11 +116,11 @@ def _numbered(events: Sequence[Event], place: Callable[[date], float]) -> list[M
         else:
             groups.append([number])
             # Room for the widest range that the group may come to.
-            widest = f"{len(events)}–{len(events)}"
+            widest = f"{len(events)}-{len(events)}"
             end = x + _PAD_IN + width_of(widest, _SIZE, bold=True) + _GAP_IN
     marks = []
     for group in groups:
-        text = str(group[0]) if len(group) == 1 else f"{group[0]}–{group[-1]}"
+        text = str(group[0]) if len(group) == 1 else f"{group[0]}-{group[-1]}"
         for number in group:
             event = events[number - 1]
             own = (text,) if number == group[0] else ()

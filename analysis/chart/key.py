@@ -5,22 +5,13 @@ from typing import Final, NamedTuple
 
 from matplotlib.patches import Polygon
 
-from analysis.chart.style import (
-    INK,
-    LOOKS,
-    NO_DATA_FACE,
-    NO_DATA_HATCH,
-    RULE,
-    SOFT_INK,
-    Look,
-    Sheet,
-    width_of,
-)
+from analysis.chart.sheet import Sheet, width_of
+from analysis.chart.style import INK, LOOKS, NO_DATA_FACE, NO_DATA_HATCH, RULE, SOFT_INK, Look
 from probe.model.verdict import STATES
 from probe.verdict.words import STATE_WORDS
 
 _SIZE: Final = 7.5
-_PATCH_IN: Final = (0.3, 0.17)
+KEY_PATCH_IN: Final = (0.3, 0.17)
 _ROW_IN: Final = 0.25
 _GAP_IN: Final = 0.2
 
@@ -44,7 +35,7 @@ def _places(width: float) -> Iterator[_Place]:
     """Flow the entries into rows of a width in inches."""
     x, row = 0.0, 0
     for look, words in _ENTRIES:
-        own = _PATCH_IN[0] + 0.06 + width_of(words, _SIZE)
+        own = KEY_PATCH_IN[0] + 0.06 + width_of(words, _SIZE)
         if x and x + own > width:
             x, row = 0.0, row + 1
         yield _Place(look, words, x, row)
@@ -60,11 +51,11 @@ def draw_key(page: Sheet, x: float, top: float, width: float) -> None:
     """Draw the key below ``top``, from ``x`` on, at most ``width`` wide (inches)."""
     for look, words, offset, row in _places(width):
         left = x + offset
-        y = top - row * _ROW_IN - _PATCH_IN[1]
-        page.box(left, y, *_PATCH_IN, face=look.face, hatch=look.hatch, ink=look.hatch_ink)
-        middle = y + _PATCH_IN[1] / 2
+        y = top - row * _ROW_IN - KEY_PATCH_IN[1]
+        page.box(left, y, *KEY_PATCH_IN, face=look.face, hatch=look.hatch, ink=look.hatch_ink)
+        middle = y + KEY_PATCH_IN[1] / 2
         if look is _MIXED:
-            right, upper = left + _PATCH_IN[0], y + _PATCH_IN[1]
+            right, upper = left + KEY_PATCH_IN[0], y + KEY_PATCH_IN[1]
             page.axes.add_patch(
                 Polygon(
                     [(right, upper), (right - 0.11, upper), (right, upper - 0.11)],
@@ -78,7 +69,7 @@ def draw_key(page: Sheet, x: float, top: float, width: float) -> None:
                 page.line((side, side), (y, upper), colour=RULE, width=0.6, dash="-")
         elif look.symbol:
             page.text(
-                left + _PATCH_IN[0] / 2, middle, look.symbol, size=8, bold=True, ha="center",
+                left + KEY_PATCH_IN[0] / 2, middle, look.symbol, size=8, bold=True, ha="center",
                 halo=look.face,
             )  # fmt: skip
-        page.text(left + _PATCH_IN[0] + 0.06, middle, words, size=_SIZE, colour=SOFT_INK)
+        page.text(left + KEY_PATCH_IN[0] + 0.06, middle, words, size=_SIZE, colour=SOFT_INK)

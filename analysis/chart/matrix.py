@@ -6,25 +6,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.chart.series import SeriesRow, draw_labels, grouped_rows, value
-from analysis.chart.style import (
-    BAR,
-    LOOKS,
-    NO_DATA_FACE,
-    RULE,
-    SOFT_INK,
-    Sheet,
-    clean,
-    settings,
-    sheet,
-    shortened,
-    wrapped,
-)
-from probe.model.verdict import State
+from analysis.chart.sheet import Sheet, clean, sheet, shortened, wrapped
+from analysis.chart.style import BAR, LOOKS, NO_DATA_FACE, RULE, SOFT_INK, settings
 from probe.verdict.words import STATE_WORDS
 
 LAYERS: Final = {"dns": "DNS", "tcp": "TCP", "proxy": "Proxy", "tls": "TLS", "http": "HTTP"}
 """Columns in wire order, with their headings. The route step has no target."""
 
+NOT_TRIED: Final = "·"
 LABELS_IN: Final = 1.9
 CELL_IN: Final = (0.85, 0.42)
 GAP_IN: Final = 0.08
@@ -55,15 +44,11 @@ def _draw(table: pd.DataFrame, title: str | None, source: str) -> Figure:
     heading = clean(title) if title else f"Where it fails: layers by target, {span}"
     step = CELL_IN[1] + GAP_IN
     width = 2 * MARGIN_IN + LABELS_IN + len(LAYERS) * (CELL_IN[0] + GAP_IN) + 0.15 + VERDICT_IN
+    heading = shortened(heading, width - 2 * MARGIN_IN, 13, bold=True)
     lines = wrapped(_caption(source), width - 2 * MARGIN_IN, 7.5, 6)
     is_simulated = bool(table["lab"].any())
     height = (
-        TITLE_IN
-        + HEADER_IN
-        + len(rows) * step
-        + 0.15
-        + len(lines) * CAPTION_LINE_IN
-        + MARGIN_IN
+        TITLE_IN + HEADER_IN + len(rows) * step + 0.15 + len(lines) * CAPTION_LINE_IN + MARGIN_IN
     )
     page = sheet(width, height, heading)
     page.text(MARGIN_IN, height - 0.3, heading, size=13, bold=True)
@@ -102,7 +87,7 @@ def _draw_share(page: Sheet, cell: dict[str, Any], layer: str, x: float, y: floa
     wide, high = CELL_IN
     n_total = value(cell[f"{layer}_total"])
     if not n_total:
-        page.text(x + wide / 2, y + high / 2, "–", size=9, colour=SOFT_INK, ha="center")
+        page.text(x + wide / 2, y + high / 2, NOT_TRIED, size=9, colour=SOFT_INK, ha="center")
         return
     n_ok, n_total = int(cell[f"{layer}_ok"]), int(n_total)
     page.box(x, y, wide, high, face=NO_DATA_FACE, hatch="\\\\\\\\", ink="#c9ced4")
@@ -119,7 +104,7 @@ def _draw_share(page: Sheet, cell: dict[str, Any], layer: str, x: float, y: floa
 
 def _draw_verdict(page: Sheet, row: SeriesRow, x: float, y: float) -> None:
     cell = row.cells[0]
-    state: State = cell["state"]
+    state = cell["state"]
     look = LOOKS[state]
     page.box(x, y - 0.12, 0.3, 0.24, face=look.face, hatch=look.hatch, ink=look.hatch_ink)
     page.text(x + 0.15, y, look.symbol, size=10, bold=True, ha="center", halo=look.face)
@@ -135,6 +120,6 @@ def _draw_verdict(page: Sheet, row: SeriesRow, x: float, y: float) -> None:
 def _caption(source: str) -> str:
     return (
         f"Source: {source}. In a cell: members that passed the layer of those that were tried "
-        "there, summed over the day's runs (n); – : not tried. A layer is tried only where the "
-        "one before it passed."
+        f"there, summed over the day's runs (n); {NOT_TRIED} not tried. "
+        "A layer is tried only where the one before it passed."
     )

@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.chart.style import SOFT_INK, Sheet, clean, shortened
+from analysis.chart.sheet import Sheet, clean, shortened
+from analysis.chart.style import SOFT_INK
 
 
 class SeriesRow(NamedTuple):

@@ -18,20 +18,8 @@ from analysis.chart.days import ticks
 from analysis.chart.events import Event
 from analysis.chart.key import draw_key, key_height
 from analysis.chart.series import draw_labels, grouped_rows, value
-from analysis.chart.style import (
-    INK,
-    LOOKS,
-    NO_DATA_FACE,
-    NO_DATA_HATCH,
-    RULE,
-    SOFT_INK,
-    Sheet,
-    clean,
-    settings,
-    sheet,
-    width_of,
-    wrapped,
-)
+from analysis.chart.sheet import Sheet, clean, sheet, shortened, width_of, wrapped
+from analysis.chart.style import INK, LOOKS, NO_DATA_FACE, NO_DATA_HATCH, RULE, SOFT_INK, settings
 from probe.model.verdict import BLOCKED_STATES, State
 from probe.verdict.words import STATE_WORDS
 
@@ -43,6 +31,9 @@ CELL_TEXT_IN: Final = 0.3
 """Narrower cells hold no text: "n=12" at 6 points is 0.25 inches wide."""
 AREA_IN: Final = (5.0, 13.0)
 """Least and largest width of the days; a page is scaled down to about 10 inches."""
+LEAST_WIDTH_IN: Final = 8.0
+"""Room for the heading and the key of a history of a few days."""
+PHASE_GAP_IN: Final = 0.016
 LABELS_IN: Final = 1.75
 MARGIN_IN: Final = 0.25
 CELL_HEIGHT_IN: Final = 0.5
@@ -93,9 +84,7 @@ def timeline(
         return _draw(table, events, title, clean(source))
 
 
-def _draw(
-    table: pd.DataFrame, events: Sequence[Event], title: str | None, source: str
-) -> Figure:
+def _draw(table: pd.DataFrame, events: Sequence[Event], title: str | None, source: str) -> Figure:
     first, last = table["day"].min(), table["day"].max()
     n_days = (last - first).days + 1
     is_simulated = bool(table["lab"].any())
@@ -106,7 +95,8 @@ def _draw(
     rows = grouped_rows(table)
     heading = clean(title) if title else f"Blocking and ways around it, {first} to {last}"
     caption = _caption(table, layout, source, n_outside=len(events) - len(inside))
-    width = layout.right + max(MARGIN_IN, marks.overhang + 0.1)
+    width = max(layout.right + max(MARGIN_IN, marks.overhang + 0.1), LEAST_WIDTH_IN)
+    heading = shortened(heading, width - 2 * MARGIN_IN, 13, bold=True)
     lines = wrapped(caption, width - 2 * MARGIN_IN, 7.5, 6)
     key_rows = key_height(width - 2 * MARGIN_IN)
     n_groups = len({row.target_id for row in rows})
@@ -170,16 +160,17 @@ def _draw_row(page: Sheet, layout: Layout, cells: Sequence[dict[str, Any]], y: f
         first = days[0]
         x = layout.x(first["day"])
         width = layout.cell * len(days)
+        drawn = width - min(PHASE_GAP_IN, layout.cell / 4)
         state: State | None = value(first["state"]) if first["n"] else None
         if state is None:
             page.box(
-                x, base, width, CELL_HEIGHT_IN, face=NO_DATA_FACE, hatch=NO_DATA_HATCH,
+                x, base, drawn, CELL_HEIGHT_IN, face=NO_DATA_FACE, hatch=NO_DATA_HATCH,
                 ink="#c4c4c4",
             )  # fmt: skip
         else:
             look = LOOKS[state]
             page.box(
-                x, base, width, CELL_HEIGHT_IN, face=look.face, hatch=look.hatch, ink=look.hatch_ink
+                x, base, drawn, CELL_HEIGHT_IN, face=look.face, hatch=look.hatch, ink=look.hatch_ink
             )
         if state is None:
             _draw_no_data(page, x, width, base)
@@ -195,8 +186,7 @@ def _draw_row(page: Sheet, layout: Layout, cells: Sequence[dict[str, Any]], y: f
             if cell["is_mixed"]:
                 _draw_corner(page, layout, cell, base)
         if state is not None and state != "ok":
-            _draw_strip(page, first, state, x, width, y)
-        page.line((x, x), (base, base + CELL_HEIGHT_IN), colour="white", width=1.2, dash="-")
+            _draw_strip(page, first=first, state=state, x=x, width=width, y=y)
 
 
 def _draw_no_data(page: Sheet, x: float, width: float, base: float) -> None:
@@ -208,9 +198,7 @@ def _draw_no_data(page: Sheet, x: float, width: float, base: float) -> None:
     if width < width_of("data", 7) + 0.04:
         return
     for text, y in lines:
-        page.text(
-            x + width / 2, y, text, size=7, colour=SOFT_INK, ha="center", halo=NO_DATA_FACE
-        )
+        page.text(x + width / 2, y, text, size=7, colour=SOFT_INK, ha="center", halo=NO_DATA_FACE)
 
 
 def _draw_cell(
@@ -220,21 +208,22 @@ def _draw_cell(
     middle = x + layout.cell / 2
     page.line((x, x), (base, base + CELL_HEIGHT_IN), colour="white", width=0.6, dash="-")
     look = LOOKS[state]
+    halo = look.face if look.hatch else None
     n_total = value(cell["n_total"])
     # Without members the other two lines stay in place: rows of symbols must align.
-    page.text(middle, base + 0.39, look.symbol, size=9, bold=True, ha="center", halo=look.face)
+    page.text(middle, base + 0.39, look.symbol, size=9, bold=True, ha="center", halo=halo)
     if n_total:
         share = f"{int(cell['n_ok'])}/{int(n_total)}"
         size = 8.5 if width_of(share, 8.5, bold=True) < layout.cell - 0.06 else 6.5
-        page.text(middle, base + 0.235, share, size=size, bold=True, ha="center", halo=look.face)
-    page.text(middle, base + 0.09, f"n={cell['n']}", size=6.5, ha="center", halo=look.face)
+        page.text(middle, base + 0.235, share, size=size, bold=True, ha="center", halo=halo)
+    page.text(middle, base + 0.09, f"n={cell['n']}", size=6.5, ha="center", halo=halo)
 
 
 def _draw_corner(page: Sheet, layout: Layout, cell: dict[str, Any], base: float) -> None:
     """Mark a day whose runs differ in state."""
     right = layout.x(cell["day"]) + layout.cell
     top = base + CELL_HEIGHT_IN
-    side = min(0.11, layout.cell)
+    side = min(0.11, max(layout.cell, 0.07))
     page.axes.add_patch(
         Polygon(
             [(right, top), (right - side, top), (right, top - side)], facecolor=INK, linewidth=0
@@ -243,15 +232,16 @@ def _draw_corner(page: Sheet, layout: Layout, cell: dict[str, Any], base: float)
 
 
 def _draw_strip(
-    page: Sheet, first: dict[str, Any], state: State, x: float, width: float, y: float
+    page: Sheet, *, first: dict[str, Any], state: State, x: float, width: float, y: float
 ) -> None:
     """Name a phase once, under its cells, in the longest words that fit."""
     choices = _strip_words(state, value(first["mechanism"]))
     for text in choices:
         if width_of(text, 6.8) <= width - 0.04:
             page.text(
-                x + width / 2, y + STRIP_IN / 2, text, size=6.8, colour=SOFT_INK, ha="center"
-            )
+                x + width / 2, y + STRIP_IN / 2, text, size=6.8, colour=SOFT_INK, ha="center",
+                halo="white",
+            )  # fmt: skip
             return
 
 

@@ -17,20 +17,25 @@ _FILLER: Final = "The quick brown fox jumps over the lazy dog. "
 class SiteSettings(Struct, frozen=True, kw_only=True):
     """One line of JSON on the web process's standard input.
 
-    ``names`` have certificates of ``trusted``; the same names have others of
-    ``forger`` at a second port. ``zone`` is for DNS over HTTPS.
+    The names of ``zone`` have certificates of ``trusted``; the same names have
+    others of ``forger`` at a second port. ``zone`` also answers DNS over HTTPS.
     """
 
     trusted: AuthorityKeys
     forger: AuthorityKeys
-    names: tuple[str, ...]
     default_name: str
     zone: dict[str, tuple[str, ...]]
     body_bytes: int
 
 
+class SiteZone(Struct, frozen=True, kw_only=True):
+    """Any further line on its standard input: the zone from now on."""
+
+    zone: dict[str, tuple[str, ...]]
+
+
 class SitePorts(Struct, frozen=True, kw_only=True):
-    """One line of JSON on its standard output: where it listens on 127.0.0.1."""
+    """Answers each line once it is in force: where it listens on 127.0.0.1."""
 
     trusted: int
     forger: int

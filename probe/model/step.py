@@ -102,7 +102,7 @@ class Chain(Struct, frozen=True, kw_only=True):
     """Steps over one connection, and what they are for.
 
     ``attempts`` is how often the chain is tried at most until it succeeds; for
-    ``http_slow`` it is the number of pairs.
+    ``http_slow`` it is the largest number of pairs.
     """
 
     role: Role

@@ -42,8 +42,9 @@ STREAM_TIMEOUT_S: Final = 3.0
 ATTEMPTS: Final = 2
 """Tries of a failing chain. Each is an observation of its own."""
 
-SLOW_PAIRS: Final = 3
-"""Interleaved pairs of a slow transfer and its contrast; a rule asks for all."""
+SLOW_PAIRS: Final = 6
+"""Interleaved pairs of a slow transfer and its contrast, at most: a rule asks for
+three that our own load did not spoil, and one that is not slow settles it."""
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_ADDRESSES: Final = 4

@@ -23,7 +23,7 @@ from probe.run.lag import LagMeter
 from probe.run.limits import Limits
 from probe.steps.context import Context, Run
 from probe.verdict.controls import is_usable, passed_controls
-from probe.verdict.pace import is_slow
+from probe.verdict.pace import is_settled, is_slow
 
 ENOUGH_OPERATORS: Final = 2
 """Known-good operators that let the run go on without waiting for the rest."""
@@ -200,9 +200,13 @@ class Engine:
 
     async def _paired(self, chain: Chain, contrast: Chain, address: str) -> None:
         """A B A B …: interleaved, so that a slow minute slows both."""
+        contrasts: list[Observation] = []
+        tests: list[Observation] = []
         for pair in range(1, contrast.attempts + 1):
-            await self._attempt(contrast, address, pair)
-            await self._attempt(chain, address, chain.attempts + pair)
+            contrasts += await self._attempt(contrast, address, pair)
+            tests += await self._attempt(chain, address, chain.attempts + pair)
+            if is_settled(tests, contrasts):
+                return
 
     async def _attempt(self, chain: Chain, address: str | None, attempt: int) -> list[Observation]:
         placed = msgspec.structs.replace(chain, address=address)

@@ -35,11 +35,9 @@ class Redactor:
         kept = {s for s in secrets if len(s) >= MIN_SECRET_CHARS and s.lower() not in _COMMON}
         # Reverse DNS names carry addresses with dashes; both forms are secrets.
         kept |= {s.replace(".", "-") for s in kept if s.count(".") == 3}
-        # IGNORECASE pairs single letters; some letters change case into two.
-        cased = {form for s in kept for form in (s, s.lower(), s.upper())}
-        longest_first = sorted(cased, key=lambda s: (-len(s), s))
+        longest_first = sorted(kept, key=lambda s: (-len(s), s))
         self._pattern = (
-            re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+            re.compile("|".join(map(_in_any_case, longest_first)), re.IGNORECASE)
             if longest_first
             else None
         )
@@ -53,6 +51,15 @@ class Redactor:
         if isinstance(value, list | tuple):
             return [self.apply(item) for item in value]
         return value
+
+
+def _in_any_case(secret: str) -> str:
+    """Return a pattern of the secret; IGNORECASE pairs single letters only.
+
+    Some letters change case into two ("ß" into "SS").
+    """
+    forms = (sorted({c, c.lower(), c.upper()}, key=len) for c in secret)
+    return "".join(f"(?:{'|'.join(map(re.escape, letters))})" for letters in forms)
 
 
 def _structs(info: types.Type) -> Iterator[types.StructType]:

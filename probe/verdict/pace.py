@@ -5,6 +5,7 @@ address that differ in the server name alone; a slow line slows both.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from statistics import median
 from typing import Final
 
@@ -21,8 +22,11 @@ THROTTLED: Final = 0.5
 """Each pair must fall below this ratio (the Wehe analyser's area of 0.5)."""
 
 MIN_PAIRS: Final = 3
-MAX_LAG_S: Final = 0.1
-"""With more event-loop lag our own load may be what is slow."""
+
+MAX_LAG_SHARE: Final = 0.1
+"""Event-loop lag during the target's transfer, as a share of its duration: our own
+load may explain this much of its slowness and no more. Lag during the contrast
+only makes the contrast slower, which claims less."""
 
 
 def rate(row: Observation) -> float | None:
@@ -42,21 +46,32 @@ def is_slow(row: Observation, rows: Iterable[Observation]) -> bool:
 
 
 def paired_ratios(tests: Sequence[Observation], contrasts: Sequence[Observation]) -> list[float]:
-    """Return target rate / contrast rate of the last transfers, pair by pair.
+    """Return target rate / contrast rate of each pair that counts, in order of time.
 
-    Both sequences are of one address, in order of time; the target's first
-    transfer, before the pairs, has no partner and is left out.
+    Both sequences are of one address. The engine runs contrast and target in
+    turns, so each target transfer pairs with the contrast before it; the first,
+    which raised the suspicion, has none. Pairs under our own load are discarded.
     """
-    test_rates = [rate(o) for o in tests]
-    contrast_rates = [rate(o) for o in contrasts]
-    paired = zip(test_rates[-len(contrast_rates) :] or [], contrast_rates, strict=False)
-    return [own / other for own, other in paired if own is not None and other is not None]
+    ratios = []
+    turns = sorted(contrasts, key=lambda row: row.t0)
+    for contrast, following in zip_longest(turns, turns[1:]):
+        own = next((o for o in sorted(tests, key=lambda o: o.t0) if o.t0 >= contrast.t), None)
+        if own is None or (following is not None and own.t0 >= following.t0):
+            continue  # the target's attempt of this turn got to no transfer
+        if (slow := rate(own)) is None or (fast := rate(contrast)) is None:
+            continue
+        if own.loop_lag_s <= MAX_LAG_SHARE * (own.t - own.t0):
+            ratios.append(slow / fast)
+    return ratios
 
 
 def is_throttled(tests: Sequence[Observation], contrasts: Sequence[Observation]) -> bool:
     """Tell whether every one of at least `MIN_PAIRS` pairs shows the name slowed."""
     ratios = paired_ratios(tests, contrasts)
-    lag = max((o.loop_lag_s for o in (*tests, *contrasts)), default=0.0)
-    return (
-        len(ratios) >= MIN_PAIRS and all(ratio < THROTTLED for ratio in ratios) and lag <= MAX_LAG_S
-    )
+    return len(ratios) >= MIN_PAIRS and max(ratios) < THROTTLED
+
+
+def is_settled(tests: Sequence[Observation], contrasts: Sequence[Observation]) -> bool:
+    """Tell whether more pairs could not change the answer."""
+    ratios = paired_ratios(tests, contrasts)
+    return len(ratios) >= MIN_PAIRS or any(ratio >= THROTTLED for ratio in ratios)

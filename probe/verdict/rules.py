@@ -212,7 +212,7 @@ RULES: Final[dict[str, Rule]] = {
             state="impaired",
             stage="http",
             needs="three interleaved pairs, the target's name at under half the rate of an "
-            "innocuous name at the same address, event-loop lag low",
+            "innocuous name at the same address, pairs under our own load discarded",
             excludes="slow line; slow server; our own load",
             source="Wehe; Xue et al., IMC 2021 (throttling of Twitter)",
         ),

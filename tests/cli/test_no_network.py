@@ -4,8 +4,9 @@ import json
 import subprocess
 from pathlib import Path
 
-import netns
 import pytest
+
+import netns
 
 pytestmark = pytest.mark.netns
 

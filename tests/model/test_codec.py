@@ -6,9 +6,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from model import mutation
 from model.values import values_of
-
 from probe.model.codec import (
     MAX_LINE_BYTES,
     MalformedLineError,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+
 from model import mutation
 from model.values import values_of
-
 from probe.model.codec import (
     MalformedLineError,
     decode_line,

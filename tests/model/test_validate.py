@@ -8,8 +8,8 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model import mutation
 
+from model import mutation
 from probe.model.codec import targets_schema
 from probe.model.target import Targets
 from probe.model.validate import (

@@ -9,12 +9,16 @@ import trio
 
 import loopback
 from loopback import closed_port, hold, reset, tcp_peer, udp_peer
-from probe.net.api import ResolutionError
+from probe.net.api import ResolutionError, TcpConnection
 from probe.net.trio_network import TrioNetwork
 
 pytestmark = pytest.mark.anyio
 
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="Linux interface")
+
+
+def forget(connection: TcpConnection) -> None:
+    connection.first_arrival = None
 
 
 async def echo(client: trio.SocketStream) -> None:
@@ -30,7 +34,7 @@ async def test_bytes_are_counted_and_timed() -> None:
         try:
             await connection.connect()
             for _ in range(2):
-                connection.first_arrival = None
+                forget(connection)
                 before = network.now()
                 await connection.send_all(b"hello")
                 assert await connection.receive_some() == b"hello"

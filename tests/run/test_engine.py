@@ -11,14 +11,14 @@ from pathlib import Path
 
 import dns.message
 import dns.rrset
-import fakes
 import pytest
 import trio
 import trustme
-from facts import targets_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fakes
+from facts import targets_of
 from probe.model.observation import Observation
 from probe.model.step import DnsLookup, Plan
 from probe.model.target import Control, Endpoint, Resolver, Targets

@@ -15,6 +15,7 @@ from probe.wire.dns import (
     MAX_ANSWERS,
     BadNameError,
     MalformedMessageError,
+    Record,
     Response,
     build_query,
     frame,
@@ -84,10 +85,10 @@ def test_records_of_a_reply() -> None:
         id_matches=True,
         is_truncated=False,
         records=(
-            ("CNAME", "star.example.net", 300),
-            ("A", "93.184.216.34", 300),
-            ("A", "93.184.216.35", 300),
-            ("AAAA", "2001:db8::1", 300),
+            Record("CNAME", "star.example.net", 300),
+            Record("A", "93.184.216.34", 300),
+            Record("A", "93.184.216.35", 300),
+            Record("AAAA", "2001:db8::1", 300),
         ),
     )
 

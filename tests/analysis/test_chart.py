@@ -1,0 +1,214 @@
+"""What is drawn is what is in the table: every n, every gap, no word over another."""
+
+import re
+import time
+from datetime import timedelta
+from itertools import combinations
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from analysis.chart.alt_text import matrix_alt_text, timeline_alt_text
+from analysis.chart.key import KEY_PATCH_IN
+from analysis.chart.matrix import LAYERS, matrix
+from analysis.chart.style import LOOKS, NO_DATA_FACE, save_png, save_svg
+from analysis.chart.timeline import CELL_IN, Event, timeline
+from analysis_tables import FIRST_DAY, long_history, rows_of, short_history, table_of
+
+HOSTILE = (
+    "x" * 1_000_000,
+    "$\\frac{1}{0}$ and a $ more",
+    "two\nlines\r\nand\x1b[31m a tab\t",
+    "\u202eright to left\u202c \u05d0\u05d1\u05d2 \u0627\u0644",
+    "\U0001f4a3 no glyph \ud7ff \u0000",
+    "<script>alert(1)</script> -->",
+    "e\u0301" * 50,
+)
+
+
+def axes_of(figure: Figure) -> Axes:
+    (axes,) = figure.axes
+    return axes
+
+
+def words_of(figure: Figure) -> list[str]:
+    return [text.get_text() for text in axes_of(figure).texts]
+
+
+def events(n: int, apart: int, label: str = "Null routes to all of the addresses") -> list[Event]:
+    return [
+        Event(FIRST_DAY + timedelta(days=number * apart), f"{label} {number}", "observed")
+        for number in range(n)
+    ]
+
+
+def assert_legible(figure: Figure) -> None:
+    """No text lies over another or outside the sheet (to half a pixel)."""
+    canvas = figure.canvas
+    renderer = canvas.get_renderer()  # type: ignore[attr-defined]  # Agg's own method
+    width, height = canvas.get_width_height()
+    boxes: list[tuple[Text, float, float, float, float]] = []
+    for text in axes_of(figure).texts:
+        # The box without the patch that clears the hatch behind it.
+        patch = text.get_bbox_patch()
+        box = Text.get_window_extent(text, renderer)
+        pad = 0.0 if patch is None else 1.2
+        boxes.append((text, box.x0 + pad, box.y0 + pad, box.x1 - pad, box.y1 - pad))
+    for text, x0, y0, x1, y1 in boxes:
+        assert x0 > -0.5, text
+        assert y0 > -0.5, text
+        assert x1 < width + 0.5, text
+        assert y1 < height + 0.5, text
+    for (one, *a), (two, *b) in combinations(boxes, 2):
+        across = min(a[2], b[2]) - max(a[0], b[0])
+        upright = min(a[3], b[3]) - max(a[1], b[1])
+        # Line boxes include room for accents above and below most letters.
+        assert across < 0.5 or upright < 2.5, (one, two)
+
+
+def drawn_width(figure: Figure, face: str) -> float:
+    """Return the width in inches of all patches of a colour, without the key's."""
+    return sum(
+        patch.get_width()
+        for patch in axes_of(figure).patches
+        if isinstance(patch, Rectangle)
+        and to_hex(patch.get_facecolor()) == face
+        and patch.get_height() > KEY_PATCH_IN[1] + 0.01
+    )
+
+
+def test_states_differ_without_colour() -> None:
+    """Hatch and symbol are each enough to tell all states apart."""
+    assert len({look.hatch for look in LOOKS.values()}) == len(LOOKS)
+    assert len({look.symbol for look in LOOKS.values()}) == len(LOOKS)
+    assert len({look.face for look in LOOKS.values()}) == len(LOOKS)
+
+
+def test_each_measured_cell_has_its_n_and_share() -> None:
+    """As many n as cells with data; n of N wherever members were tried."""
+    table = short_history()
+    words = words_of(timeline(table, source="test"))
+    measured = table[table["n"] > 0]
+
+    assert sum(word == "n=1" for word in words) == len(measured)
+    shares = [f"{row.n_ok}/{row.n_total}" for row in measured.itertuples() if row.n_total]
+    assert sorted(word for word in words if "/" in word and len(word) == 3) == sorted(shares)
+
+
+def test_each_state_covers_its_own_days_and_no_others() -> None:
+    """Neither a gap nor `insufficient` is drawn in the colour of a state that is known."""
+    table = short_history()
+    figure = timeline(table, source="test")
+
+    for state, look in LOOKS.items():
+        days = int((table["state"] == state).sum())
+        # Between phases lies a gap of a hundredth of an inch or two.
+        assert drawn_width(figure, look.face) == pytest.approx(days * CELL_IN, rel=0.05)
+    gaps = int((table["n"] == 0).sum())
+    assert drawn_width(figure, NO_DATA_FACE) == pytest.approx(gaps * CELL_IN, rel=0.05)
+    assert LOOKS["insufficient"].hatch
+
+
+def test_a_mixed_day_is_marked() -> None:
+    """A day whose runs differ has one mark more."""
+    table = short_history()
+    before = len(axes_of(timeline(table, source="test")).patches)
+    table.loc[0, "is_mixed"] = True
+
+    assert len(axes_of(timeline(table, source="test")).patches) == before + 1
+
+
+@pytest.mark.parametrize(("n", "apart"), [(0, 1), (8, 3), (23, 1), (2, 22)])
+def test_a_short_history_is_legible(n: int, apart: int) -> None:
+    """Whatever the number of events: no label over another, none outside."""
+    figure = timeline(short_history(), events(n, apart), source="test")
+
+    assert_legible(figure)
+    told = " ".join(words_of(figure))
+    assert all(str(event.date) in told for event in events(n, apart))
+
+
+@pytest.mark.parametrize("n_days", [1, 2, 40, 70, 120, 250, 400])
+def test_every_span_is_legible(n_days: int) -> None:
+    """From one day to more than a year."""
+    assert_legible(timeline(long_history(n_days, 2), source="test"))
+
+
+def test_a_long_history_is_quick_and_says_that_it_drops_numbers() -> None:
+    """400 days by 10 rows in less than 5 seconds; the caption gives n."""
+    start = time.perf_counter()
+    figure = timeline(long_history(), events(9, 44), source="test")
+    size = len(save_svg(figure))
+    assert time.perf_counter() - start < 5
+
+    assert size < 500_000
+    assert not any(word == "n=1" for word in words_of(figure))
+    assert "n = 1 runs in each cell with data" in " ".join(words_of(figure))
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_hostile_words_are_only_words(label: str) -> None:
+    """Any label, name or source is drawn as one line of text, over nothing else."""
+    table = table_of(
+        rows_of([("ok", None, 2, 2)] * 9, label), rows_of([None] * 9, label, label[:20])
+    )
+    figure = timeline(table, events(3, 3, label), title=label[:60], source=label[:60])
+
+    assert_legible(figure)
+    assert not any(set(word) & set("\n\r\t\x1b\u202e") for word in words_of(figure))
+    assert b"<script" not in save_svg(figure)
+    assert timeline_alt_text(table, events(3, 3, label))
+
+
+def test_a_chart_is_the_same_whatever_the_user_has_set() -> None:
+    """The same bytes twice, under other defaults too."""
+    drawn = []
+    for size in (10, 24):
+        with mpl.rc_context({"font.size": size, "text.parse_math": True, "svg.hashsalt": None}):
+            figure = timeline(short_history(), events(8, 3), source="test")
+            drawn.append((save_svg(figure), save_png(figure)))
+
+    assert drawn[0] == drawn[1]
+    assert b"<title>Blocking and ways around it" in drawn[0][0]
+
+
+def layers_of(state: str, n: int, **layers: tuple[int, int]) -> dict[str, object]:
+    row: dict[str, object] = {
+        **rows_of([(state, None, 0, 5)])[0],
+        "n": n,
+        **{f"{layer}_ok": None for layer in LAYERS},
+        **{f"{layer}_total": None for layer in LAYERS},
+    }
+    for layer, (n_ok, n_total) in layers.items():
+        row |= {f"{layer}_ok": n_ok, f"{layer}_total": n_total}
+    return row
+
+
+def test_a_matrix_gives_n_of_n_for_each_layer_tried() -> None:
+    """Layers that were not tried are marked so, not as zero."""
+    table = pd.DataFrame([layers_of("blocked", 2, tcp=(10, 10), tls=(3, 10))]).astype(object)
+    figure = matrix(table, source="test")
+    words = words_of(figure)
+
+    assert_legible(figure)
+    assert [word for word in words if re.fullmatch(r"\d+/\d+", word)] == ["10/10", "3/10"]
+    assert words.count("·") == len(LAYERS) - 2
+    assert any("n=2 runs" in word for word in words)
+    assert "TCP 10/10, TLS 3/10; blocked, 2 runs" in matrix_alt_text(table)
+
+
+def test_alt_text_counts_days() -> None:
+    """Subject, span, days in each state and n, from the table alone."""
+    told = timeline_alt_text(short_history(), events(1, 1))
+
+    assert "Simulated network." in told
+    assert "2030-03-01 to 2030-03-23" in told
+    assert "messenger/web, direct: reachable on 5; blocked on 3; likely blocked on 6" in told
+    assert "not enough data on 1; no data on 1 of 23 days" in told
+    assert "2030-03-01 Null routes" in told

@@ -1,0 +1,113 @@
+"""``report`` and ``plot`` as commands: exit codes, words on stderr, never a traceback."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.cli import (
+    EXIT_BAD_INPUT,
+    EXIT_OK,
+    MAX_FAULTS_SHOWN,
+    configure_plot,
+    configure_report,
+    plot_command,
+    report_command,
+)
+from analysis.load import find
+from analysis_results import write_history
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    write_history(folder)
+    return folder
+
+
+def report(*arguments: str | Path) -> int:
+    parser = argparse.ArgumentParser()
+    configure_report(parser)
+    return report_command(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def plot(*arguments: str | Path) -> int:
+    parser = argparse.ArgumentParser()
+    configure_plot(parser)
+    return plot_command(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_a_whole_history_exits_0_in_silence(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Report and chart are written; nothing is printed."""
+    page, chart = tmp_path / "out.html", tmp_path / "out.svg"
+
+    assert report(results, "-o", page) == EXIT_OK
+    assert plot("timeline", results, "-o", chart) == EXIT_OK
+    assert page.stat().st_size < 500_000
+    assert chart.exists()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_damage_exits_3_and_the_report_is_made_all_the_same(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each place is on stderr and in the page; at most so many, then a count."""
+    files = find(results)
+    for file in files[1:]:
+        file.path.write_bytes(b"not JSON\n" * 3)
+    page = tmp_path / "out.html"
+
+    assert report(results, "-o", page) == EXIT_BAD_INPUT
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"{files[1].path}:1: ")
+    assert len(lines) == MAX_FAULTS_SHOWN + 1
+    assert lines[-1] == f"and {3 * len(files[1:]) - MAX_FAULTS_SHOWN} more"
+    assert "Damaged input" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_nothing_readable_exits_3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """One line that names the path; no page is written."""
+    (tmp_path / "empty").mkdir()
+    page = tmp_path / "out.html"
+
+    assert report(tmp_path / name, "-o", page) == EXIT_BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert name in line
+    assert not page.exists()
+
+
+def test_an_output_that_cannot_be_written_exits_3(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The path and why."""
+    page = tmp_path / "nowhere" / "out.html"
+
+    assert report(results, "-o", page) == EXIT_BAD_INPUT
+    assert str(page) in capsys.readouterr().err
+
+
+def test_bad_events_exit_3(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file and the place in it."""
+    events = tmp_path / "events.json"
+    events.write_text('[{"date": "soon", "label": "x"}]')
+
+    assert plot("timeline", results, "-o", tmp_path / "x.svg", "--events", events) == EXIT_BAD_INPUT
+    assert "events.json: $[0].date" in capsys.readouterr().err
+
+
+def test_declaring_the_commands_loads_no_library() -> None:
+    """Importing the commands leaves out everything that makes starting slow."""
+    slow = ("ibis", "duckdb", "pandas", "matplotlib", "jinja2")
+    code = f"import sys, analysis.cli; print([m for m in {slow} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
