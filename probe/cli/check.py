@@ -54,6 +54,9 @@ SEVERITY: Final[tuple[State, ...]] = (
 )
 
 
+NO_NETWORK: Final = "not enough data: the local network is unusable, nothing can be said"
+
+
 def check_command(args: argparse.Namespace) -> int:
     """Run ``check``; see docs/exit-codes.md."""
     if not re.fullmatch(r"[A-Z]{2}", args.probe_cc):
@@ -77,7 +80,7 @@ def check_command(args: argparse.Namespace) -> int:
         _print_tables(result, settings, style)
     if not result.is_usable:
         if not args.quiet or args.format == "table":
-            print(_no_network_line(result.verdicts), file=sys.stderr)  # noqa: T201 - the room that prints
+            print(NO_NETWORK, file=sys.stderr)  # noqa: T201 - the room that prints
         return EXIT_NO_NETWORK
     if args.fail_on is not None and _is_as_bad(result.verdicts, args.fail_on):
         return EXIT_FAIL_ON
@@ -221,11 +224,6 @@ def _print_tables(result: RunResult, settings: Settings, style: Style) -> None:
         f"  Next   reachwatch results show {result.run.run_id}",
     ]
     print("\n".join(lines))  # noqa: T201 - the room that prints
-
-
-def _no_network_line(verdicts: tuple[Verdict, ...]) -> str:
-    said = three_answers(verdicts)
-    return f"not enough data: the local network is unusable. {said.is_it_me}"
 
 
 def _is_as_bad(verdicts: tuple[Verdict, ...], limit: State) -> bool:

@@ -87,12 +87,15 @@ def three_answers(verdicts: Sequence[Verdict]) -> Answers:
         return Answers("Not enough data.", "Not enough data.", "Not enough data.")
     first = verdicts[0]
     counted = f"{first.controls_ok} of {first.controls_total} controls answered"
-    if not first.controls_total:
-        counted = "this device has no route to the internet"
     if first.control_state == "failed":
+        # Without a route no control is asked. With silent controls it may be this
+        # line, or a shutdown around it: that cannot be told from here.
         cause = CAUSE_WORDS[first.benign_cause or "no_network"]
+        said = f"It cannot be told: {cause}; {counted}"
+        if not first.controls_total:
+            said = "Yes: this device has no route to the internet"
         return Answers(
-            f"Yes, or it cannot be told: {cause}; {counted} · rule controls.failed",
+            f"{said} · rule controls.failed",
             "Not enough data.",
             "Not enough data.",
         )

@@ -30,6 +30,10 @@ class Talker(socketserver.BaseRequestHandler):
                 self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             else:
                 self.request.sendall(BODY)
+            # Closing over unread bytes would send a RST.
+            self.request.shutdown(socket.SHUT_WR)
+            while self.request.recv(4096):
+                pass
         except OSError:
             return
 
