@@ -33,12 +33,9 @@ ten thousand years."""
 
 
 def daily_counts(verdicts: ibis.Table) -> ibis.Table:
-    """Count runs per day, series, state and mechanism; medians of n of N."""
-    return verdicts.group_by("day", *SERIES, "state", "mechanism").aggregate(
-        n=verdicts.count(),
-        n_ok=verdicts.n_ok.median().floor().cast("int32"),
-        n_total=verdicts.n_total.max(),
-        lab=verdicts.lab.any(),
+    """Count runs per day, series, state, mechanism and n of N."""
+    return verdicts.group_by("day", *SERIES, "state", "mechanism", "n_ok", "n_total").aggregate(
+        n=verdicts.count(), lab=verdicts.lab.any()
     )
 
 
@@ -127,10 +124,17 @@ def _cell(counts: list[Record]) -> Record:
     for row in counts:
         by_state[row["state"]] += row["n"]
     state = max(by_state, key=lambda name: (by_state[name], _WORSE[name]))
-    # The most frequent mechanism; ties by name, so that a chart is reproducible.
+    # The most frequent mechanism and n of N; ties to fewer working, then by name,
+    # so that a chart is reproducible.
     top = min(
         (row for row in counts if row["state"] == state),
-        key=lambda row: (-row["n"], row["mechanism"] is None, row["mechanism"] or ""),
+        key=lambda row: (
+            -row["n"],
+            row["n_ok"],
+            row["n_total"],
+            row["mechanism"] is None,
+            row["mechanism"] or "",
+        ),
     )
     return {
         "n": by_state.total(),

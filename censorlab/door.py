@@ -105,11 +105,14 @@ class Door:
         self._serving = trio.CancelScope()
         self._closed = trio.Event()
 
-    async def serve(self) -> None:
-        """Accept and attend whenever open, until cancelled or closed; then close."""
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Accept and attend whenever open, until cancelled or closed; then close.
+
+        It has started once it can be switched.
+        """
         try:
             with self._serving:
-                await self._attend_all()
+                await self._attend_all(task_status)
         finally:
             self._withdraw_fillers()
             self._socket.close()
@@ -120,8 +123,9 @@ class Door:
         self._serving.cancel()
         await self._closed.wait()
 
-    async def _attend_all(self) -> None:
+    async def _attend_all(self, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as connections:
+            task_status.started()
             while True:
                 await self._opened.wait()
                 with self._accepting:
@@ -132,7 +136,7 @@ class Door:
                 self._parked.set()
 
     async def switch(self, state: ConnectAction) -> None:
-        """Return once the kernel treats SYNs as ordered. Needs `serve` to run.
+        """Return once the kernel treats SYNs as ordered. Needs `serve` to have started.
 
         Connections that were waiting to be accepted are reset; those already
         attended are left alone.

@@ -146,7 +146,7 @@ class Lab:
         for datagram_socket, place in self._datagrams:
             self._nursery.start_soon(serve_udp, datagram_socket, place, self._zone, self._in_force)
         for door in self._doors:
-            self._nursery.start_soon(door.serve)
+            await self._nursery.start(door.serve)
         await self.apply(())
 
     async def apply(self, rules: tuple[Rule, ...]) -> None:
@@ -174,7 +174,8 @@ class Lab:
         free = set(topology.ADDED_ADDRESSES) - {server.address for server in self.added}
         addresses = (address for address in topology.ADDED_ADDRESSES if address in free)
         self._added = {
-            one: self._added.get(one) or self._new_server(one, next(addresses)) for one in wanted
+            one: self._added.get(one) or await self._new_server(one, next(addresses))
+            for one in wanted
         }
         self._zone.clear()
         self._zone.update(topology.ZONE)
@@ -183,13 +184,13 @@ class Lab:
         await self._web_process.host(self._zone)
         await self.apply(self._rules)
 
-    def _new_server(self, names: ServerNames, address: str) -> _Added:
+    async def _new_server(self, names: ServerNames, address: str) -> _Added:
         (bound,) = bind_together((address,))
         port: int = bound.getsockname()[1]
         self._origins[address, port] = self._web
         relay = Relay(self._in_force, self._web, self._forger)
         door = Door(Place(address, "service"), bound, relay.attend)
-        self._nursery.start_soon(door.serve)
+        await self._nursery.start(door.serve)
         return _Added(Server(names=names, address=address, port=port), door)
 
     async def _withdraw(self, added: _Added) -> None:

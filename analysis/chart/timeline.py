@@ -197,8 +197,14 @@ def _draw_no_data(page: Sheet, x: float, width: float, base: float) -> None:
         lines = [("no", middle + 0.055), ("data", middle - 0.055)]
     if width < width_of("data", 7) + 0.04:
         return
+    # A long gap is crossed by event lines: its words go to its start, a short
+    # one's to its middle.
+    is_long = width > 4 * width_of("no data", 7)
     for text, y in lines:
-        page.text(x + width / 2, y, text, size=7, colour=SOFT_INK, ha="center", halo=NO_DATA_FACE)
+        page.text(
+            x + 0.06 if is_long else x + width / 2, y, text, size=7, colour=SOFT_INK,
+            ha="left" if is_long else "center", halo=NO_DATA_FACE,
+        )  # fmt: skip
 
 
 def _draw_cell(
@@ -271,11 +277,11 @@ def _caption(table: pd.DataFrame, layout: Layout, source: str, *, n_outside: int
     measured = direct[direct["n"] > 0]["day"].nunique()
     parts = [
         f"Source: {source}.",
-        f"{measured} of {layout.n_days} days have data.",
+        f"{measured} of {layout.n_days} days have data on some target.",
     ]
     if layout.has_cell_text:
         parts.append(
-            "In a cell: symbol of the state, members that work of members tried (median), "
+            "In a cell: symbol of the state, members that work of members tried, "
             "n = runs of that day."
         )
     else:
@@ -285,7 +291,7 @@ def _caption(table: pd.DataFrame, layout: Layout, source: str, *, n_outside: int
             f"Days are too narrow for their numbers here: n = {runs} runs in each cell with data; "
             "the table has them all."
         )
-    parts.append("The state is the most frequent of the day, ties to the worse.")
+    parts.append("State and numbers are the most frequent of the day, ties to the worse.")
     if n_outside:
         parts.append(f"{n_outside} events lie outside these days.")
     return " ".join(parts)

@@ -119,7 +119,10 @@ class Chain(Struct, frozen=True, kw_only=True):
 
 
 class Budget(Struct, frozen=True, kw_only=True):
-    """Upper estimates of what a plan costs: sockets, and bytes on the wire."""
+    """What a plan costs if all answers come at once: sockets, and bytes both ways.
+
+    Retries and follow-ups come on top where something fails; silence is cheap.
+    """
 
     sockets: int
     bytes: int

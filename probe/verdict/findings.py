@@ -293,9 +293,15 @@ def judge_lookups(member: Member, broken: frozenset[str] = frozenset()) -> Findi
         if outcome in _DENIED:
             return _finding("dns.failure_contrast", _DENIED[outcome], ordinary, rivals)
         return _finding("dns.timeout_contrast", "dns_timeout", ordinary, rivals)
-    if any(row.failure in _DENIED for row in rows):
+    if _agree_on_denial(rows):
         return _finding("dns.all_fail", None, rows)
     return _finding("dns.silent", "dns_timeout", rows)
+
+
+def _agree_on_denial(rows: Sequence[Observation]) -> bool:
+    """Two resolvers or more answered, all alike; "try again" is silence, not an answer."""
+    said = [row for row in rows if row.failure in _DENIED and row.failure != failures.DNS_TEMPORARY]
+    return len({row.failure for row in said}) == 1 and len({row.resolver_id for row in said}) > 1
 
 
 def _of_one_type(lookups: Sequence[Observation]) -> Sequence[Observation]:

@@ -62,7 +62,7 @@ RULES: Final[dict[str, Rule]] = {
             rule_id="dns.all_fail",
             state="down",
             stage="dns",
-            needs="every resolver that answered gives the same failure",
+            needs="two resolvers or more answered, all with the same failure",
             excludes="manipulation by one resolver",
             source="OONI dd-003",
         ),

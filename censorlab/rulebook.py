@@ -1,0 +1,44 @@
+"""Rules by name: what a test writes as a word and keyword arguments."""
+
+from collections.abc import Mapping
+from typing import Final, cast, get_args
+
+import msgspec
+
+from censorlab.rules import Rule
+
+
+class UnknownRuleError(ValueError):
+    """No rule has that name; the message lists those there are."""
+
+
+class WrongParameterError(ValueError):
+    """A parameter is missing, unknown, or of the wrong kind; the message lists the right ones."""
+
+
+_RULES: Final[Mapping[str, type[Rule]]] = {
+    cast("str", one.__struct_config__.tag): one for one in get_args(Rule)
+}
+
+RULE_NAMES: Final = tuple(_RULES)
+
+
+def parameters_of(name: str) -> dict[str, bool]:
+    """Return a known rule's parameters, each with whether it must be given."""
+    return {field.name: field.required for field in msgspec.structs.fields(_RULES[name])}
+
+
+def rule_named(name: str, parameters: Mapping[str, object]) -> Rule:
+    """Make a rule.
+
+    Raises:
+        UnknownRuleError: for a name that no rule has.
+        WrongParameterError: for parameters that do not fit the rule.
+    """
+    if name not in _RULES:
+        raise UnknownRuleError(f"no rule {name!r}; there are: {', '.join(RULE_NAMES)}")
+    try:
+        return msgspec.convert(dict(parameters), _RULES[name])
+    except msgspec.ValidationError as error:
+        known = ", ".join(p if must else f"[{p}]" for p, must in parameters_of(name).items())
+        raise WrongParameterError(f"{name}({known}): {error}") from None
