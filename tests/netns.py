@@ -31,15 +31,19 @@ def prefix() -> list[str]:
     """Return the command that enters a fresh network namespace, or skip the test."""
     if sys.platform != "linux" or shutil.which("unshare") is None:
         pytest.skip("network namespaces need Linux and unshare(1)")
-    words = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
-    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+    entering = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-Urn"]
+    if subprocess.run([*entering, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine does not allow network namespaces")
-    return words
+    return entering
+
+
+def words(*inner: str, setup: str = "") -> list[str]:
+    """Return the words that set up a fresh namespace and run a command there."""
+    if setup and shutil.which("ip") is None:
+        pytest.skip("needs ip(8) from iproute2")
+    return [*prefix(), "sh", "-c", f'{setup}\nexec "$@"', "sh", *inner]
 
 
 def command(*arguments: str, setup: str = "") -> list[str]:
     """Return the words that run ``reachwatch`` in a fresh namespace."""
-    if setup and shutil.which("ip") is None:
-        pytest.skip("needs ip(8) from iproute2")
-    inner = [sys.executable, "-m", "probe.cli.main", *arguments]
-    return [*prefix(), "sh", "-c", f'{setup}\nexec "$@"', "sh", *inner]
+    return words(sys.executable, "-m", "probe.cli.main", *arguments, setup=setup)

@@ -153,10 +153,7 @@ def _subscriber(
 ) -> Callable[[Event], None]:
     """Choose who listens to progress: NDJSON on stdout, or one line on stderr."""
     shows_line = sys.stderr.isatty() and not args.quiet
-    if args.format == "table" and not args.quiet:
-        plan = build_plan(settings.targets, settings.options)
-        for line in header(settings.targets, plan.budget.sockets, plan.budget.bytes, style):
-            print(line, file=sys.stderr)  # noqa: T201 - the room that prints
+    shows_header = args.format == "table" and not args.quiet
     collected: list[dict[str, Any]] = []
 
     def say(event: Event) -> None:
@@ -170,6 +167,9 @@ def _subscriber(
                     _print_json({**_as_document(event), "observations": collected})
                 case RunStarted():
                     pass
+        if shows_header and isinstance(event, RunStarted):
+            for line in header(settings.targets, event.budget, style):
+                print(line, file=sys.stderr)  # noqa: T201 - the room that prints
         if shows_line:
             _progress(event)
 
@@ -182,7 +182,8 @@ def _as_document(event: Event) -> dict[str, Any]:
             kind: dict[str, Any] = {
                 "type": "run_started",
                 "run_id": event.run_id,
-                "chains": event.chains,
+                "sockets": event.budget.sockets,
+                "bytes": event.budget.bytes,
             }
         case Observed():
             kind = {"type": "observation", **event.columns}

@@ -7,6 +7,7 @@ from typing import Final
 
 from probe import __version__
 from probe.model.observation import Step
+from probe.model.step import Budget
 from probe.model.target import Targets
 from probe.model.verdict import State, Verdict
 from probe.verdict.words import STATE_WORDS, three_answers
@@ -53,17 +54,17 @@ _COLOURS: Final[dict[State, str]] = {
 }
 
 
-def header(targets: Targets, sockets: int, total_bytes: int, style: Style) -> list[str]:
+def header(targets: Targets, budget: Budget, style: Style) -> list[str]:
     """Say what is about to be measured and what it costs."""
     dot = "-" if style.ascii_only else "·"
     endpoints = sum(len(target.endpoints) for target in targets.targets)
     what = f"{targets.name} {dot} {endpoints} endpoints {dot} list of {targets.updated}"
-    cost = f"about {sockets} connections, {total_bytes // 1000} kB"
+    cost = f"about {budget.sockets} connections, {budget.bytes // 1000} kB"
     lines = [
         f"reachwatch {__version__} {dot} {what}",
         f"{cost}. Nothing is uploaded. Ctrl-C stops.",
     ]
-    return _wrapped(lines, style, "")
+    return [*_wrapped(lines, style, ""), ""]
 
 
 def table(verdicts: Sequence[Verdict], targets: Targets, style: Style) -> list[str]:

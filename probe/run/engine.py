@@ -8,7 +8,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 import trio
@@ -22,11 +22,8 @@ from probe.run.chain import walk, way_of
 from probe.run.lag import LagMeter
 from probe.run.limits import Limits
 from probe.steps.context import Context, Run
-from probe.verdict.controls import is_usable, passed_controls
+from probe.verdict.controls import ENOUGH_OPERATORS, is_usable, passed_controls
 from probe.verdict.pace import is_settled, is_slow
-
-ENOUGH_OPERATORS: Final = 2
-"""Known-good operators that let the run go on without waiting for the rest."""
 
 Emit = Callable[[Observation, int, int], Awaitable[None]]
 """Called with each observation and the number of finished and known chains."""

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from probe.model.observation import Observation
+from probe.model.step import Budget
 from probe.model.verdict import Verdict
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """The plan is fixed: at most so many chains."""
+    """The plan is fixed, and what it costs."""
 
     run_id: str
-    chains: int
+    budget: Budget
 
 
 @dataclass(frozen=True)

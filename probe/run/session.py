@@ -76,7 +76,7 @@ async def run_check(
         lab=settings.lab,
     )
     redactor = Redactor([*settings.secrets, *_proxy_secrets(settings.proxies)])
-    emit(RunStarted(run_id=run.run_id, chains=len(plan.controls) + len(plan.chains)))
+    emit(RunStarted(run_id=run.run_id, budget=plan.budget))
     with RecordWriter(settings.results, run, OBSERVATIONS, redactor) as facts:
 
         async def record(row: Observation, done: int, total: int) -> None:

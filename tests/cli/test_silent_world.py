@@ -22,16 +22,7 @@ WORLD = Path(__file__).with_name("silent_world.py")
 def test_silence_everywhere_is_found_in_time_and_budget(tmp_path: Path) -> None:
     """15 s and 400 kB are enough to say that the data centres are silent."""
     done = subprocess.run(
-        [
-            *netns.prefix(),
-            "sh",
-            "-c",
-            f'{netns.SILENT_WORLD}\nexec "$@"',
-            "sh",
-            sys.executable,
-            str(WORLD),
-            str(LIMIT_S),
-        ],
+        netns.words(sys.executable, str(WORLD), str(LIMIT_S), setup=netns.SILENT_WORLD),
         capture_output=True,
         text=True,
         cwd=tmp_path,
