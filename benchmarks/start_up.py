@@ -19,10 +19,7 @@ def cpu_seconds(words: list[str]) -> float:
     subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
     after = os.times()
     return (
-        after.children_user
-        - before.children_user
-        + after.children_system
-        - before.children_system
+        after.children_user - before.children_user + after.children_system - before.children_system
     )
 
 
