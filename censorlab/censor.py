@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from censorlab.engines import check_chunks
 from censorlab.messages import Server, ServerNames
+from censorlab.one_address import check_one_address
 from censorlab.process import LabProcess
 from censorlab.rulebook import rule_named
-from censorlab.topology import RESOLVER_ADDRESS
+from censorlab.topology import RESOLVER_NAME
 
 if TYPE_CHECKING:
     from censorlab.rules import Rule
@@ -33,10 +35,12 @@ class Censor:
         ca_file.write_text(lab.targets.trust_anchors[0], encoding="ascii")
         self.ca_file: Final = ca_file
         """The authority of every served certificate, as PEM."""
-        self.dns: Final = (RESOLVER_ADDRESS, lab.ready.ports["lab-udp"])
+        self.dns: Final = (lab.ready.zone[RESOLVER_NAME][0], lab.ready.ports["lab-udp"])
         """Address and UDP port of a resolver behind the censor that knows the served names."""
         self.proxy_url: Final = lab.proxy_url
         """``socks5://`` URL of a proxy outside the censor, for the served addresses and names."""
+        self.one_address: Final = lab.ready.one_address
+        """Every server is at 127.0.0.1 with a port of its own, and no SYN can be dropped."""
         self._lab = lab
         self._lock = threading.Lock()
         self._rules: tuple[Rule, ...] = ()
@@ -47,10 +51,11 @@ class Censor:
         return ssl.create_default_context(cafile=self.ca_file)
 
     def serve(self, *names: str) -> Server:
-        """Start a TLS and HTTP/1.1 server behind the censor, with a certificate for each name.
+        """Start a web server behind the censor, with a certificate for each name.
 
-        Every path is an HTML page. The server has an address of its own, to which
-        the resolver and the proxy resolve its names.
+        It speaks HTTP/1.1 in TLS at one port and without TLS at another. Every path
+        is an HTML page. The server has an address of its own (where there is but
+        one, ports of its own), to which the resolver and the proxy resolve its names.
 
         Raises:
             NotAHostNameError: for no name, or one that is no lower-case host name
@@ -75,8 +80,13 @@ class Censor:
             UnknownRuleError: for another name; the message lists the known ones.
             WrongParameterError: for parameters that do not fit; the message lists
                 those of the rule.
+            NeedsPacketsError: for a rule that loopback cannot express, here or
+                anywhere; the message says why.
         """
         new = rule_named(rule, parameters)
+        check_chunks((new,))
+        if self.one_address:
+            check_one_address((new,))
         with self._lock:
             self._lab.apply((*self._rules, new))
             self._rules = (*self._rules, new)

@@ -32,21 +32,27 @@ class Ready(Struct, frozen=True, kw_only=True):
     """First line of the lab: the list is written, every door is open.
 
     ``ports`` are keyed by endpoint group, known-good id and resolver id, and
-    ``proxy``; ``zone`` is what an honest resolver answers.
+    ``proxy``; ``zone`` is what an honest resolver answers. ``one_address``: every
+    place is at 127.0.0.1 with a port of its own, and no SYN can be dropped.
     """
 
     targets_path: str
     proxy_url: str
     ports: dict[str, int]
     zone: dict[str, tuple[str, ...]]
+    one_address: bool
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """A TLS and HTTP server behind the censor, as clients reach it."""
+    """A web server behind the censor, as clients reach it.
+
+    ``port`` speaks TLS, ``http_port`` HTTP/1.1 without it.
+    """
 
     names: tuple[str, ...]
     address: str
     port: int
+    http_port: int
 
     @property
     def url(self) -> str:

@@ -4,7 +4,6 @@ Loaded into every pytest run of whoever has installed the package, so nothing bu
 pytest is imported until a test asks for the fixture.
 """
 
-import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,24 @@ if TYPE_CHECKING:
     from censorlab.censor import Censor
 
 
+_ONE_ADDRESS = "censor_one_address"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the plugin's one setting."""
+    parser.addini(
+        _ONE_ADDRESS,
+        "put every server of the censor fixture at 127.0.0.1, as on systems other than Linux",
+        type="bool",
+        default=False,
+    )
+
+
 @pytest.fixture(scope="session")
-def _censored_internet(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Censor]":
+def _censored_internet(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[Censor]":
     """One lab process for the whole run (for each worker of pytest-xdist)."""
-    if sys.platform != "linux":
-        pytest.skip("the simulated censor needs Linux: only there can it drop SYNs without root")
     if missing := [name for name in ("aiohttp", "trustme") if find_spec(name) is None]:
         pytest.fail(
             f"the censor fixture needs {' and '.join(missing)}: pip install 'reachwatch[lab]'",
@@ -29,7 +41,7 @@ def _censored_internet(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Ce
     from censorlab.censor import Censor  # noqa: PLC0415 -- see the module's docstring
     from censorlab.process import LabProcess  # noqa: PLC0415
 
-    with LabProcess() as lab:
+    with LabProcess(one_address=pytestconfig.getini(_ONE_ADDRESS)) as lab:
         yield Censor(lab, tmp_path_factory.mktemp("censor") / "ca.pem")
 
 

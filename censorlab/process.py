@@ -1,16 +1,19 @@
 """Start, drive and end the lab from another process."""
 
 import os
-import selectors
+import queue
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
+
+import msgspec
 
 from censorlab.messages import (
     Acknowledgement,
@@ -35,7 +38,6 @@ ANSWER_LIMIT_S: Final = 10.0
 EXIT_LIMIT_S: Final = 5.0
 """After its input has closed the lab needs 0.2 s; then it is killed."""
 
-_CHUNK_BYTES: Final = 65536
 _SHOWN_ERROR_BYTES: Final = 4000
 
 
@@ -50,25 +52,30 @@ class LabProcess:
     interrupted. The lab has its own session, so that Ctrl-C reaches only the
     driving process, which then ends it; should that process be killed, the lab
     sees its input close and ends by itself.
+
+    ``one_address`` puts every place at 127.0.0.1 with a port of its own, and then
+    no rule can drop a SYN. A system on which loopback has no other addresses, or
+    on which the drop does not work, always gets that form.
     """
 
-    def __init__(self, body_bytes: int = DEFAULT_BODY_BYTES) -> None:
-        self._body_bytes = body_bytes
+    def __init__(self, body_bytes: int = DEFAULT_BODY_BYTES, *, one_address: bool = False) -> None:
+        self._options = ["--body-bytes", str(body_bytes), *["--one-address"] * one_address]
         self._stack = ExitStack()
-        self._received = bytearray()
         self._process: subprocess.Popen[bytes]
         self._errors: IO[bytes]
         self.ready: Ready
         self.targets: Targets
+        self.targets_path: Path
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="censorlab-")))
             self._errors = stack.enter_context(tempfile.TemporaryFile())
-            self.targets_path = folder / "targets.json"
-            self._process = _start(self.targets_path, self._body_bytes, self._errors)
+            self._process = _start(self._options, self._errors)
             stack.callback(self._end)
             self.ready = self._read(Ready, START_LIMIT_S)
+            self.targets_path = Path(self.ready.targets_path)
+            # The lab takes it along, unless the lab is killed.
+            stack.callback(shutil.rmtree, self.targets_path.parent, ignore_errors=True)
             self.targets = decode(self.targets_path.read_bytes(), Targets)
             self._stack = stack.pop_all()
         return self
@@ -119,7 +126,7 @@ class LabProcess:
         try:
             self._process.stdin.write(encode(command))
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except OSError:  # Windows has no BrokenPipeError for it
             raise self._failure("the lab has ended") from None
         answer = self._read(Acknowledgement, ANSWER_LIMIT_S)
         if answer.error is not None:
@@ -127,20 +134,24 @@ class LabProcess:
         return answer
 
     def _read(self, message_type: type[Message], limit_s: float) -> Message:
+        # A thread for each line is the portable wait with a limit, and none is
+        # left over that would make a test's `os.fork` a warning.
         assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        deadline = time.monotonic() + limit_s
-        with selectors.DefaultSelector() as selector:
-            selector.register(descriptor, selectors.EVENT_READ)
-            while b"\n" not in self._received:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise self._failure(f"no answer from the lab in {limit_s:g} s")
-                chunk = os.read(descriptor, _CHUNK_BYTES)
-                if not chunk:
-                    raise self._failure("the lab has ended")
-                self._received += chunk
-        line, _, rest = bytes(self._received).partition(b"\n")
-        self._received = bytearray(rest)
+        lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        readline = self._process.stdout.readline
+        reader = threading.Thread(target=lambda: lines.put(readline()), daemon=True)
+        reader.start()
+        try:
+            line = lines.get(timeout=limit_s)
+            reader.join()
+        except queue.Empty:
+            raise self._failure(f"no answer from the lab in {limit_s:g} s") from None
+        finally:
+            if reader.is_alive():
+                # No answer, or interrupted: the next order must not get this one's.
+                self._process.kill()
+        if not line:
+            raise self._failure("the lab has ended")
         return decode(line, message_type)
 
     def _failure(self, what: str) -> LabFailedError:
@@ -152,7 +163,9 @@ class LabProcess:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
+            # Said as well, for a process forked by a test holds the pipe open.
+            process.stdin.write(encode(Command(stop=True)))
             process.stdin.close()
         try:
             process.wait(EXIT_LIMIT_S)
@@ -163,24 +176,22 @@ class LabProcess:
             process.stdout.close()
 
 
-def _start(targets_path: Path, body_bytes: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
-    # The lab must run the same code as its driver, installed or not.
-    root = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+def _start(options: list[str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    # The lab must run the same code as its driver, installed or not, and find
+    # its libraries before modules that are named alike on somebody's path.
+    ours = (str(Path(one).resolve().parent.parent) for one in (__file__, msgspec.__file__))
+    path = os.pathsep.join(filter(None, (*ours, os.environ.get("PYTHONPATH"))))
+    creation_flags = 0
+    if sys.platform == "win32":
+        # What a session of its own is elsewhere: Ctrl-C does not reach it.
+        creation_flags = subprocess.CREATE_NEW_PROCESS_GROUP
     return subprocess.Popen(  # noqa: S603 -- this interpreter, this package, no shell
-        [
-            sys.executable,
-            "-P",  # a module of the current directory must not stand for one of ours
-            "-m",
-            "censorlab.lab",
-            "--targets",
-            str(targets_path),
-            "--body-bytes",
-            str(body_bytes),
-        ],
+        # -P: a module of the current directory must not stand for one of ours.
+        [sys.executable, "-P", "-m", "censorlab.lab", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
         env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,
+        creationflags=creation_flags,
     )

@@ -5,11 +5,12 @@ from typing import Final, cast, get_args
 
 import msgspec
 
+from censorlab.engines import needs_packets
 from censorlab.rules import Rule
 
 
 class UnknownRuleError(ValueError):
-    """No rule has that name; the message lists those there are."""
+    """No rule has that name; the message lists those of the loopback lab."""
 
 
 class WrongParameterError(ValueError):
@@ -20,7 +21,8 @@ _RULES: Final[Mapping[str, type[Rule]]] = {
     cast("str", one.__struct_config__.tag): one for one in get_args(Rule)
 }
 
-RULE_NAMES: Final = tuple(_RULES)
+LOOPBACK_RULES: Final = tuple(name for name, one in _RULES.items() if not needs_packets(one))
+"""Names of the rules that the loopback lab can express."""
 
 
 def parameters_of(name: str) -> dict[str, bool]:
@@ -36,7 +38,7 @@ def rule_named(name: str, parameters: Mapping[str, object]) -> Rule:
         WrongParameterError: for parameters that do not fit the rule.
     """
     if name not in _RULES:
-        raise UnknownRuleError(f"no rule {name!r}; there are: {', '.join(RULE_NAMES)}")
+        raise UnknownRuleError(f"no rule {name!r}; there are: {', '.join(LOOPBACK_RULES)}")
     try:
         return msgspec.convert(dict(parameters), _RULES[name])
     except msgspec.ValidationError as error:

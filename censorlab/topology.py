@@ -3,13 +3,37 @@
 All addresses are loopback, so nothing can leave the machine. The service
 publishes its addresses as its own range: an answer inside 127.0.0.0/8 is then
 an expected one, not a bogon.
+
+Where loopback has one address instead of 127.0.0.0/8 (macOS, Windows), every
+place is at that one, with a port of its own: see `together`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from censorlab.peers.site import DOH_PATH
 from probe.model.target import Control, Endpoint, Resolver, Service, Target, Targets
+
+Placement = Callable[[str], str]
+"""From a place's address in the topology to the one where it really is."""
+
+ONE_ADDRESS: Final = "127.0.0.1"
+
+
+def spread(address: str) -> str:
+    """Put each place at its own address: needs all of 127.0.0.0/8."""
+    return address
+
+
+def together(_address: str) -> str:
+    """Put every place at `ONE_ADDRESS`."""
+    return ONE_ADDRESS
+
+
+def placed(addresses: Iterable[str], placement: Placement) -> tuple[str, ...]:
+    """Where these addresses really are, each once."""
+    return tuple(dict.fromkeys(map(placement, addresses)))
+
 
 SERVICE: Final = "messenger"
 SERVICE_RANGE: Final = "127.10.0.0/16"
@@ -59,16 +83,25 @@ ZONE: Final[dict[str, tuple[str, ...]]] = {
     RESOLVER_NAME: (RESOLVER_ADDRESS,),
 }
 
+
+def zone(placement: Placement) -> dict[str, tuple[str, ...]]:
+    """Return what an honest resolver answers."""
+    return {name: placed(addresses, placement) for name, addresses in ZONE.items()}
+
+
 ADDED_ADDRESSES: Final = tuple(f"127.40.1.{n}" for n in range(1, 255))
 """For servers added while the lab runs: each takes the first that is free."""
 
 
-def targets_list(ports: Mapping[str, int], trust_anchor: str) -> Targets:
+def targets_list(
+    ports: Mapping[str, int], trust_anchor: str, placement: Placement = spread
+) -> Targets:
     """Describe the lab for a prober.
 
     ``ports`` are keyed by endpoint group, known-good id and resolver id. There
     is no ``resolvable_name`` control: that one asks the host's own resolver.
     """
+    resolver_address = placement(RESOLVER_ADDRESS)
     return Targets(
         schema_version="1.0",
         name="Simulated messenger on loopback",
@@ -78,7 +111,7 @@ def targets_list(ports: Mapping[str, int], trust_anchor: str) -> Targets:
                 id=SERVICE,
                 name="Messenger (simulated)",
                 category_code="COMT",
-                address_ranges=(SERVICE_RANGE,),
+                address_ranges=(SERVICE_RANGE if placement is spread else f"{ONE_ADDRESS}/32",),
             ),
         ),
         targets=(
@@ -88,7 +121,9 @@ def targets_list(ports: Mapping[str, int], trust_anchor: str) -> Targets:
                 combination_rule="any_of",
                 name="Data centres",
                 endpoints=tuple(
-                    Endpoint(address=address, port=ports[group], probes=("tcp",), group=group)
+                    Endpoint(
+                        address=placement(address), port=ports[group], probes=("tcp",), group=group
+                    )
                     for group, address in DC_ADDRESSES.items()
                 ),
             ),
@@ -116,7 +151,7 @@ def targets_list(ports: Mapping[str, int], trust_anchor: str) -> Targets:
                     id=host.id,
                     kind="known_good",
                     operator=host.operator,
-                    address=host.address,
+                    address=placement(host.address),
                     port=ports[host.id],
                     server_name=host.server_name,
                     path=PAGE_PATH,
@@ -126,19 +161,19 @@ def targets_list(ports: Mapping[str, int], trust_anchor: str) -> Targets:
             Control(id="innocuous", kind="innocuous_name", server_name=INNOCUOUS_NAME),
         ),
         resolvers=(
-            Resolver(id="lab-udp", protocol="udp", address=RESOLVER_ADDRESS, port=ports["lab-udp"]),
-            Resolver(id="lab-tcp", protocol="tcp", address=RESOLVER_ADDRESS, port=ports["lab-tcp"]),
+            Resolver(id="lab-udp", protocol="udp", address=resolver_address, port=ports["lab-udp"]),
+            Resolver(id="lab-tcp", protocol="tcp", address=resolver_address, port=ports["lab-tcp"]),
             Resolver(
                 id="lab-dot",
                 protocol="dot",
-                address=RESOLVER_ADDRESS,
+                address=resolver_address,
                 port=ports["lab-dot"],
                 server_name=RESOLVER_NAME,
             ),
             Resolver(
                 id="lab-doh",
                 protocol="doh",
-                address=RESOLVER_ADDRESS,
+                address=resolver_address,
                 port=ports["lab-doh"],
                 server_name=RESOLVER_NAME,
                 path=DOH_PATH,
@@ -146,7 +181,7 @@ def targets_list(ports: Mapping[str, int], trust_anchor: str) -> Targets:
             Resolver(
                 id="lab2-udp",
                 protocol="udp",
-                address=HONEST_RESOLVER_ADDRESS,
+                address=placement(HONEST_RESOLVER_ADDRESS),
                 port=ports["lab2-udp"],
             ),
         ),

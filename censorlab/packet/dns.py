@@ -4,19 +4,22 @@ The resolvers of the lab use a DNS library; a censor's middlebox does not, and
 must not share its strictness.
 """
 
-from ipaddress import ip_address
+from collections.abc import Mapping
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from censorlab.addresses import packed
+from censorlab.decide import Forgery, ResponseCode
 from censorlab.packet.errors import MalformedPacketError
 
-NOERROR: Final = 0
-SERVFAIL: Final = 2
-NXDOMAIN: Final = 3
-REFUSED: Final = 5
-
-A: Final = 1
-AAAA: Final = 28
+_CODES: Final[Mapping[ResponseCode, int]] = {
+    "noerror": 0,
+    "servfail": 2,
+    "nxdomain": 3,
+    "refused": 5,
+}
+_A: Final = 1
+_AAAA: Final = 28
 
 _HEADER: Final = Struct("!HHHHHH")
 _RECORD: Final = Struct("!HHIH")
@@ -39,6 +42,13 @@ class Question(NamedTuple):
     flags: int
     query_id: int
     section: bytes
+
+    @property
+    def ip_version(self) -> Literal[4, 6] | None:
+        """The address family asked for, None for any other record type."""
+        if self.record_type == _A:
+            return 4
+        return 6 if self.record_type == _AAAA else None
 
 
 def read_question(message: bytes) -> Question:
@@ -74,21 +84,22 @@ def read_question(message: bytes) -> Question:
     return Question(".".join(labels), record_type, flags, query_id, section)
 
 
-def answer(question: Question, rcode: int, address: str | None = None) -> bytes:
-    """Return the answer to a query, as of a recursive resolver.
+def answer(question: Question, forgery: Forgery) -> bytes:
+    """Return the forged answer to a query, as of a recursive resolver.
 
-    ``address`` becomes its only record if it is of the family asked for, else
+    Its address becomes the only record if it is of the family asked for, else
     the answer is empty.
     """
     record = b""
-    if address is not None:
-        packed = ip_address(address).packed
-        if question.record_type == (A if len(packed) == 4 else AAAA):
+    if forgery.address is not None:
+        address = packed(forgery.address)
+        if question.ip_version == (4 if len(address) == 4 else 6):
             record = (
                 _NAME_OF_QUESTION.to_bytes(2, "big")
-                + _RECORD.pack(question.record_type, _IN, _FORGED_TTL_S, len(packed))
-                + packed
+                + _RECORD.pack(question.record_type, _IN, _FORGED_TTL_S, len(address))
+                + address
             )
-    flags = _RESPONSE | question.flags & _KEPT_FLAGS | _RECURSION_AVAILABLE | rcode
+    code = _CODES[forgery.code]
+    flags = _RESPONSE | question.flags & _KEPT_FLAGS | _RECURSION_AVAILABLE | code
     header = _HEADER.pack(question.query_id, flags, 1, 1 if record else 0, 0, 0)
     return header + question.section + record

@@ -34,14 +34,7 @@ def server_reset(offence: Offence) -> bytes:
     Hence the server expects the sequence number that they started at, and any
     other RST would only be challenged (RFC 5961 §3.2).
     """
-    return tcp.build(
-        offence.key[1:3],
-        offence.key[3:5],
-        seq=offence.segment.seq,
-        ack=offence.segment.ack,
-        flags=tcp.RST | tcp.ACK,
-        ttl=FORGED_TTL,
-    )
+    return reset_in_answer(offence.key, offence.segment, offence.segment.ack)
 
 
 def page(offence: Offence, response: str) -> bytes:
@@ -59,6 +52,26 @@ def _answer(offence: Offence, flags: int, data: bytes = b"") -> bytes:
         ttl=FORGED_TTL,
         data=data,
     )
+
+
+def truncation(key: FlowKey, segment: tcp.Segment, data: bytes) -> bytes:
+    """Return a server's segment with ``data`` for its own and the FIN after them."""
+    flags = tcp.PSH | tcp.ACK | tcp.FIN
+    return tcp.build(
+        key[3:5],
+        key[1:3],
+        seq=segment.seq,
+        ack=segment.ack,
+        flags=flags,
+        ttl=FORGED_TTL,
+        data=data,
+    )
+
+
+def reset_in_answer(key: FlowKey, segment: tcp.Segment, ack: int) -> bytes:
+    """Return the RST that ends the server's side instead of a client's segment."""
+    flags = tcp.RST | tcp.ACK
+    return tcp.build(key[1:3], key[3:5], seq=segment.seq, ack=ack, flags=flags, ttl=FORGED_TTL)
 
 
 def bare_acknowledgement(key: FlowKey, reply_seq: int, ack: int) -> bytes:

@@ -1,13 +1,11 @@
 """ICMP errors (RFC 792, RFC 1812) and their ICMPv6 twins (RFC 4443)."""
 
 from struct import Struct
-from typing import Final, Literal
+from typing import Final
 
 from censorlab.packet import ip
 from censorlab.packet.checksum import internet_checksum
-
-UnreachableCode = Literal[0, 1, 3, 9, 10, 13]
-"""Network, host, port unreachable; network, host prohibited; filtered."""
+from censorlab.rules import UnreachableCode
 
 _HEADER: Final = Struct("!BBHI")
 _UNREACHABLE_4: Final = 3

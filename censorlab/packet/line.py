@@ -31,21 +31,21 @@ class Pipe:
 
     def __init__(self, line: Line, seed: str) -> None:
         self._line = line
-        # Chance here is for repeating a run, not for secrets.
-        self._random = Random(seed)  # noqa: S311  repeatable on purpose
+        # Chance here is for repeating a run, not for secrets. Jitter has its own,
+        # so that packet n's fate hangs on nothing but the seed and the share.
+        self._loss = Random(f"{seed} loss")  # noqa: S311  repeatable on purpose
+        self._jitter = Random(f"{seed} jitter")  # noqa: S311  repeatable on purpose
         self._free_at = 0.0
         self._last_due = 0.0
 
     def carry(self, size: int, now: float) -> float | None:
         """Return when a packet of ``size`` bytes arrives, None if it is lost."""
         line = self._line
-        # Chance is asked once a packet and setting, whatever else happens to it:
-        # packet n's fate does not hang on timing.
-        if line.loss and self._random.random() < line.loss:
+        if line.loss and self._loss.random() < line.loss:
             return None
         due = now + line.delay_s
         if line.jitter_s:
-            due += self._random.random() * line.jitter_s
+            due += self._jitter.random() * line.jitter_s
         if line.rate_bytes_per_s is not None:
             start = max(now, self._free_at)
             if (start - now) * line.rate_bytes_per_s > line.queue_bytes:

@@ -1,41 +1,56 @@
-"""A client's first bytes, put together from pieces in any order."""
+"""A client's stream, put together from pieces in any order."""
 
 from typing import Final
 
-LIMIT_BYTES: Final = 2**17
-"""More than a ClientHello may be; what lies beyond is not kept."""
+WINDOW_BYTES: Final = 2**16
+"""How far ahead of what is missing pieces are kept; more than any first flight."""
+
+_MAX_PIECES: Final = 256
+"""Held at once: a sender of single bytes must not make every join long."""
 
 
 class Reassembly:
-    """Collects pieces by offset; overlapping bytes count as they first came.
+    """Collects pieces by offset; of bytes sent twice the first copy in order counts.
 
     (Which copy wins differs between real stacks, which is what desynchronising
-    evasions play on; Linux keeps the first.)
+    evasions play on; this is what Linux does.)
     """
 
+    __slots__ = ("_pieces", "next_offset")
+
     def __init__(self) -> None:
+        self.next_offset = 0
+        """Of the first byte that is missing."""
         self._pieces: dict[int, bytes] = {}
-        self._held_bytes = 0
-        self._start = bytearray()
 
     def add(self, offset: int, data: bytes) -> bytes:
-        """Add bytes at an offset (>= 0) and return all that is contiguous from 0."""
-        if offset == len(self._start) and not self._pieces:
-            self._start += data[: LIMIT_BYTES - offset]
-            return bytes(self._start)
-        # Held pieces are bounded as a whole: a sender may repeat any of them.
-        if offset + len(data) <= LIMIT_BYTES and self._held_bytes + len(data) <= LIMIT_BYTES:
-            held = self._pieces.get(offset, b"")
-            if len(data) > len(held):
-                self._pieces[offset] = held + data[len(held) :]
-                self._held_bytes += len(data) - len(held)
-        self._join()
-        return bytes(self._start)
+        """Add bytes and return those that are contiguous now and were not before.
 
-    def _join(self) -> None:
+        ``offset`` may be negative or long past: what is old is ignored, and so is
+        what lies beyond the window.
+        """
+        start = self.next_offset
+        if offset <= start:
+            fresh = data[start - offset :]
+            self.next_offset += len(fresh)
+            return fresh + self._joined() if self._pieces else fresh
+        if offset + len(data) <= start + WINDOW_BYTES:
+            held = self._pieces.get(offset, b"")
+            if len(data) > len(held) and (held or len(self._pieces) < _MAX_PIECES):
+                self._pieces[offset] = held + data[len(held) :]
+        return b""
+
+    def _joined(self) -> bytes:
+        joined = bytearray()
         for offset in sorted(self._pieces):
-            if offset > len(self._start):
-                return
-            piece = self._pieces.pop(offset)
-            self._held_bytes -= len(piece)
-            self._start += piece[len(self._start) - offset :]
+            if offset > self.next_offset:
+                break
+            piece = self._pieces.pop(offset)[self.next_offset - offset :]
+            self.next_offset += len(piece)
+            joined += piece
+        return bytes(joined)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes wait for others before them."""
+        return sum(map(len, self._pieces.values()))

@@ -8,28 +8,23 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-import dns.rcode
 import trio
 
+from censorlab.decide import on_query_at
+from censorlab.memory import Memory
 from censorlab.peers.exact import ClientLeftError, receive_exactly
 from censorlab.peers.zone import MalformedQueryError, Query, Zone
-from censorlab.rules import Place, Rule, on_query
+from censorlab.rules import Place
 
 TRUE_ANSWER_DELAY_S: Final = 0.02
 """By how much the forged answer comes first: the order is certain, and the gap
 is that seen in the field between a national injector and a resolver abroad."""
 
-_RCODES: Final = {
-    "nxdomain": dns.rcode.NXDOMAIN,
-    "refused": dns.rcode.REFUSED,
-    "servfail": dns.rcode.SERVFAIL,
-}
-
 _MAX_DATAGRAM_BYTES: Final = 65535
 
 
 async def serve_udp(
-    udp: trio.socket.SocketType, place: Place, zone: Zone, rules: Callable[[], tuple[Rule, ...]]
+    udp: trio.socket.SocketType, place: Place, zone: Zone, memory: Callable[[], Memory]
 ) -> None:
     """Answer queries on a bound socket until cancelled; closes it."""
     with udp:
@@ -40,14 +35,14 @@ async def serve_udp(
                     query = Query(wire)
                 except MalformedQueryError:
                     continue
-                verdict = on_query(rules(), place, query.name, query.ip_version)
-                if verdict.action == "answer":
+                rules = memory().rules
+                verdict = on_query_at(rules, place, query.name, query.ip_version)
+                if verdict.forgery is not None:
+                    await udp.sendto(query.forged(verdict.forgery), client)
+                    if verdict.passes:
+                        nursery.start_soon(_send_later, udp, query.answer(zone), client)
+                elif verdict.passes:
                     await udp.sendto(query.answer(zone), client)
-                elif verdict.action == "forge_then_answer":
-                    await udp.sendto(query.forgery(verdict.address), client)
-                    nursery.start_soon(_send_later, udp, query.answer(zone), client)
-                elif verdict.action != "silence":
-                    await udp.sendto(query.refusal(_RCODES[verdict.action]), client)
 
 
 async def _send_later(udp: trio.socket.SocketType, wire: bytes, client: tuple[str, int]) -> None:

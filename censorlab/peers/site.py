@@ -39,6 +39,8 @@ class SitePorts(Struct, frozen=True, kw_only=True):
 
     trusted: int
     forger: int
+    plain: int
+    """Without TLS."""
 
 
 def page(host: str, body_bytes: int) -> bytes:

@@ -9,8 +9,11 @@ connections overflows the queue and looks like a slow network.
 import asyncio
 import base64
 import binascii
+import os
 import socket
+import ssl
 import sys
+import threading
 from typing import Final
 
 from aiohttp import web
@@ -72,21 +75,30 @@ async def serve(settings: SiteSettings) -> None:
         trusted = _certificates(settings, settings.trusted)
         forged = _certificates(settings, settings.forger)
         ports = SitePorts(
-            trusted=await _listen(runner, trusted), forger=await _listen(runner, forged)
+            trusted=await _listen(runner, trusted.context),
+            forger=await _listen(runner, forged.context),
+            plain=await _listen(runner, None),
         )
         _say(ports)
         reader = asyncio.StreamReader(limit=_LINE_LIMIT_BYTES)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+        feeding = threading.Thread(
+            target=_feed, args=(reader, asyncio.get_running_loop()), daemon=True
         )
+        feeding.start()
         while line := await reader.readline():
             handlers.zone = decode(line, SiteZone).zone
             for certificates in (trusted, forged):
                 certificates.host(handlers.zone)
             _say(ports)
-        transport.close()
     finally:
         await runner.cleanup()
+
+
+def _feed(reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+    # In a thread: no system's event loop knows every kind of pipe.
+    while chunk := os.read(sys.stdin.fileno(), _LINE_LIMIT_BYTES):
+        loop.call_soon_threadsafe(reader.feed_data, chunk)
+    loop.call_soon_threadsafe(reader.feed_eof)
 
 
 def _certificates(settings: SiteSettings, keys: AuthorityKeys) -> Certificates:
@@ -98,11 +110,11 @@ def _say(ports: SitePorts) -> None:
     sys.stdout.buffer.flush()
 
 
-async def _listen(runner: web.AppRunner, certificates: Certificates) -> int:
+async def _listen(runner: web.AppRunner, context: ssl.SSLContext | None) -> int:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     port: int = listener.getsockname()[1]
-    await web.SockSite(runner, listener, ssl_context=certificates.context, backlog=BACKLOG).start()
+    await web.SockSite(runner, listener, ssl_context=context, backlog=BACKLOG).start()
     return port
 
 

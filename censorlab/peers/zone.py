@@ -12,6 +12,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from censorlab.decide import Forgery
+
 _TTL_S: Final = 60
 """Short, as of names that move between addresses; nothing here caches."""
 
@@ -52,21 +54,17 @@ class Query:
         """Answer truly: addresses, an empty answer, or NXDOMAIN."""
         addresses = zone.get(self.name)
         if addresses is None:
-            return self.refusal(dns.rcode.NXDOMAIN)
-        return self._with_addresses(addresses)
+            return self._response(dns.rcode.NXDOMAIN)
+        return self._response(dns.rcode.NOERROR, addresses)
 
-    def forgery(self, address: str) -> bytes:
-        """Answer with an address of the censor's choice."""
-        return self._with_addresses((address,))
+    def forged(self, forgery: Forgery) -> bytes:
+        """Answer as the censor chose."""
+        addresses = () if forgery.address is None else (forgery.address,)
+        return self._response(dns.rcode.from_text(forgery.code), addresses)
 
-    def refusal(self, rcode: dns.rcode.Rcode) -> bytes:
-        """Answer with nothing but a response code."""
+    def _response(self, rcode: dns.rcode.Rcode, addresses: tuple[str, ...] = ()) -> bytes:
         response = dns.message.make_response(self._message, recursion_available=True)
         response.set_rcode(rcode)
-        return response.to_wire()
-
-    def _with_addresses(self, addresses: tuple[str, ...]) -> bytes:
-        response = dns.message.make_response(self._message, recursion_available=True)
         fitting = [a for a in addresses if ip_address(a).version == self.ip_version]
         if fitting:
             response.answer.append(

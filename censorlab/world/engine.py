@@ -1,62 +1,78 @@
-"""The middlebox process: packets between two TUN descriptors, on time.
-
-Started by ``World`` as the first process of its namespaces; ends when its
-standard input closes, and everything in the namespaces ends with it.
-"""
+"""The middlebox: packets between the client's link and the others', on time."""
 
 import heapq
 import os
 import select
-import signal
-import sys
 import time
-from pathlib import Path
-from typing import Final, NoReturn
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Final
 
 import msgspec
 
 from censorlab.packet.middlebox import Direction, Middlebox, Outgoing
-from censorlab.world.messages import Change, Counts, Layout, Ready
-from censorlab.world.namespaces import Side, make_side, set_resolvers
-from censorlab.world.tun import UnsupportedSystemError
+from censorlab.world.links import PacketLink
+from censorlab.world.messages import Change, Counts
+from censorlab.world.namespaces import EVERY_ADDRESS, Side
 
 _BATCH_PACKETS: Final = 64
-"""Read from one side before the other and the clock are looked at again: under
-1 ms of work, so that a flood one way does not delay the other."""
+"""Read from one side before the others and the clock are looked at again: under
+1 ms of work, so that a flood one way does not delay the rest."""
 
-_MAX_PACKET_BYTES: Final = 65_535
 _INPUT: Final = 0
 _OUTPUT: Final = 1
+_DESTINATION: Final = {4: slice(16, 20), 6: slice(24, 40)}
+"""Of a packet's bytes, by IP version."""
 
 
 class Engine:
-    """Carries packets and obeys changes until its input closes."""
+    """Carries packets and obeys changes until its input closes.
 
-    def __init__(self, client: Side, server: Side) -> None:
-        self._in: dict[Direction, int] = {"up": client.packets, "down": server.packets}
-        self._out: dict[Direction, int] = {"up": server.packets, "down": client.packets}
+    ``sides`` are the client, the server, and any number of others that own single
+    addresses; one that owns every address gets what a rule diverts.
+    """
+
+    def __init__(self, sides: Mapping[str, Side], addresses: Mapping[str, tuple[str, ...]]) -> None:
+        links: dict[str, PacketLink] = {
+            name: side.link for name, side in sides.items() if side.link is not None
+        }
+        names = list(links)
+        self._client = links[names[0]]
+        self._server = links[names[1]]
+        self._interceptor = self._server
+        self._owners: dict[bytes, PacketLink] = {}
+        for name in names[1:]:
+            if set(addresses[name]) & set(EVERY_ADDRESS):
+                self._interceptor = links[name]
+                continue
+            self._owners |= {ip_address(a).packed: links[name] for a in addresses[name]}
+        self._directions: dict[int, tuple[Direction, PacketLink]] = {
+            link.descriptor: ("up" if name == names[0] else "down", link)
+            for name, link in links.items()
+        }
         self._middlebox = Middlebox()
         self._waiting: list[tuple[float, int, Outgoing]] = []
         self._sequence = 0
         self._n_in: dict[Direction, int] = {"up": 0, "down": 0}
         self._n_out: dict[Direction, int] = {"up": 0, "down": 0}
+        self._n_refused = 0
         self._received = b""
 
     def run(self) -> None:
         """Serve until end of input."""
         poller = select.epoll()
-        for descriptor in (_INPUT, *self._in.values()):
+        for descriptor in (_INPUT, *self._directions):
             poller.register(descriptor, select.EPOLLIN)
         while True:
             # epoll rounds a timeout up to whole milliseconds; select(2) on the
             # poller waits to the microsecond.
             select.select([poller], [], [], self._time_to_next())
-            ready = {descriptor for descriptor, _ in poller.poll(0)}
-            if _INPUT in ready and not self._obey():
-                return
-            for direction, descriptor in self._in.items():
-                if descriptor in ready:
-                    self._read(direction, descriptor)
+            for descriptor, _ in poller.poll(0):
+                if descriptor == _INPUT:
+                    if not self._obey():
+                        return
+                else:
+                    self._read(*self._directions[descriptor])
             self._send_due(time.monotonic())
 
     def _time_to_next(self) -> float | None:
@@ -64,22 +80,23 @@ class Engine:
             return None
         return max(0.0, self._waiting[0][0] - time.monotonic())
 
-    def _read(self, direction: Direction, descriptor: int) -> None:
+    def _read(self, direction: Direction, link: PacketLink) -> None:
+        read, handle, waiting = link.read, self._middlebox.handle, self._waiting
         for _ in range(_BATCH_PACKETS):
             try:
-                packet = os.read(descriptor, _MAX_PACKET_BYTES)
+                packet = read()
             except BlockingIOError:
                 return
             now = time.monotonic()
             self._n_in[direction] += 1
-            for outgoing in self._middlebox.handle(direction, packet, now):
-                if outgoing.due <= now and not self._waiting:
+            for outgoing in handle(direction, packet, now):
+                if outgoing.due <= now and not waiting:
                     self._write(outgoing)
                 else:
                     self._sequence += 1
-                    heapq.heappush(self._waiting, (outgoing.due, self._sequence, outgoing))
+                    heapq.heappush(waiting, (outgoing.due, self._sequence, outgoing))
             # A long batch must not hold up what has become due meanwhile.
-            if self._waiting and self._waiting[0][0] <= now:
+            if waiting and waiting[0][0] <= now:
                 self._send_due(now)
 
     def _send_due(self, now: float) -> None:
@@ -87,60 +104,41 @@ class Engine:
             self._write(heapq.heappop(self._waiting)[2])
 
     def _write(self, outgoing: Outgoing) -> None:
-        os.write(self._out[outgoing.direction], outgoing.packet)
+        packet = outgoing.packet
+        if outgoing.direction == "down":
+            link = self._client
+        elif outgoing.diverted:
+            link = self._interceptor
+        else:
+            link = self._owners.get(packet[_DESTINATION[packet[0] >> 4]], self._server)
+        try:
+            link.write(packet)
+        except OSError:  # a full queue: counted, because it is not the censor's doing
+            self._n_refused += 1
+            return
         self._n_out[outgoing.direction] += 1
 
     def _obey(self) -> bool:
         """Carry out the changes that have come; False at the end of input."""
-        piece = os.read(_INPUT, _MAX_PACKET_BYTES)
+        piece = os.read(_INPUT, 65_536)
         *lines, self._received = (self._received + piece).split(b"\n")
         for line in lines:
             change = msgspec.json.decode(line, type=Change)
-            say(
-                Counts(
-                    up_in=self._n_in["up"],
-                    up_out=self._n_out["up"],
-                    down_in=self._n_in["down"],
-                    down_out=self._n_out["down"],
-                )
+            counts = Counts(
+                up_in=self._n_in["up"],
+                up_out=self._n_out["up"],
+                down_in=self._n_in["down"],
+                down_out=self._n_out["down"],
+                refused=self._n_refused,
             )
             if change.rules is not None:
                 self._middlebox = Middlebox(change.rules, change.line, change.seed)
                 self._n_in, self._n_out = {"up": 0, "down": 0}, {"up": 0, "down": 0}
+                self._n_refused = 0
+            say(counts)
         return bool(piece)
 
 
 def say(message: msgspec.Struct) -> None:
     """Write one line to whoever started this process."""
     os.write(_OUTPUT, msgspec.json.encode(message) + b"\n")
-
-
-def main() -> int:
-    """Furnish the namespaces, say where they are, carry packets."""
-    # Ctrl-C is for the starter, which ends this process by closing its input.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
-    layout = msgspec.json.decode(sys.stdin.buffer.readline(), type=Layout)
-    try:
-        if layout.resolvers:
-            set_resolvers(layout.resolvers)
-        client = make_side(layout.client_addresses)
-        server = make_side(layout.server_addresses)
-    except UnsupportedSystemError as error:
-        say(Ready(error=str(error)))
-        return 1
-    # First process of its namespace: nobody else reaps orphaned clients.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # /proc is the host's, so this link shows the process id that it knows.
-    pid = int(Path("/proc/self").readlink().name)
-    say(Ready(pid=pid, client_descriptor=client.namespace, server_descriptor=server.namespace))
-    Engine(client, server).run()
-    return 0
-
-
-def _end(_number: int, _frame: object) -> NoReturn:
-    sys.exit(0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

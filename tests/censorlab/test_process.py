@@ -60,9 +60,9 @@ def test_an_exception_leaves_nothing() -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_signal_to_the_driver_leaves_no_process(number: signal.Signals) -> None:
-    """Ctrl-C ends the lab and removes its files; a killed driver still ends the lab."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_driver_leaves_nothing(number: signal.Signals) -> None:
+    """Ctrl-C, an order to end, and a kill all end the lab, which takes its files along."""
     with subprocess.Popen(
         [sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as driver:
@@ -72,11 +72,27 @@ def test_a_signal_to_the_driver_leaves_no_process(number: signal.Signals) -> Non
         driver.send_signal(number)
         driver.wait(GONE_LIMIT_S)
     assert_gone(handles)
-    if number == signal.SIGINT:
-        assert not Path(folder).exists()
-    else:
-        (Path(folder) / "targets.json").unlink()
-        Path(folder).rmdir()
+    assert not Path(folder).exists()
+
+
+def test_a_fork_of_the_driver_does_not_keep_the_lab() -> None:
+    """The lab ends with a killed driver whose forked child still holds the pipe to it."""
+    fork = "    if os.fork() == 0: print(os.getpid(), flush=True); os.close(1)\n"
+    code = "import os" + DRIVER.replace("    time.sleep", f"{fork}    time.sleep")
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as driver:
+        assert driver.stdout is not None
+        pid, folder = driver.stdout.readline().split()
+        handles = family_of(int(pid))
+        child = int(driver.stdout.readline())
+        driver.kill()
+        driver.wait(GONE_LIMIT_S)
+        try:
+            assert_gone(handles)
+        finally:
+            os.kill(child, signal.SIGKILL)
+    assert not Path(folder).exists()
 
 
 def test_a_refused_command_changes_nothing(lab: LabProcess) -> None:

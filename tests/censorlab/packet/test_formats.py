@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-from hashlib import sha512
 from ipaddress import ip_address
 
 import dns.message
@@ -11,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from censorlab.decide import Forgery
 from censorlab.packet import dns as packet_dns
-from censorlab.packet import http, icmp, ip, mtproto, tcp, udp
+from censorlab.packet import icmp, ip, tcp, udp
 from censorlab.packet.checksum import internet_checksum
 from censorlab.packet.errors import MalformedPacketError
-from censorlab.packet.first_bytes import recognise
 from censorlab.packet.reassembly import Reassembly
 
 CLIENT_4, SERVER_4 = ip_address("10.77.0.2").packed, ip_address("149.154.167.51").packed
@@ -131,85 +130,27 @@ def test_garbage_escapes_only_as_the_documented_error(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rcode", "address", "records"),
+    ("forgery", "records"),
     [
-        (packet_dns.NOERROR, "203.0.113.7", ["203.0.113.7"]),
-        (packet_dns.NOERROR, "2001:db8::7", []),
-        (packet_dns.NXDOMAIN, None, []),
-        (packet_dns.REFUSED, None, []),
-        (packet_dns.SERVFAIL, None, []),
+        (Forgery("noerror", "203.0.113.7"), ["203.0.113.7"]),
+        (Forgery("noerror", "2001:db8::7"), []),
+        (Forgery("nxdomain"), []),
+        (Forgery("refused"), []),
+        (Forgery("servfail"), []),
     ],
 )
+@pytest.mark.parametrize("edns", [False, True])
 def test_a_dns_library_accepts_the_forged_answer(
-    rcode: int, address: str | None, records: list[str]
+    forgery: Forgery, records: list[str], *, edns: bool
 ) -> None:
-    """dnspython, which had no part in it, takes it for an answer to the query."""
-    query = dns.message.from_wire(QUERY)
-    question = packet_dns.read_question(QUERY)
-    assert question.name == "web.messenger.test"
-    answer = dns.message.from_wire(packet_dns.answer(question, rcode, address))
+    """dnspython, which had no part in it, takes it for an answer to the query, EDNS or not."""
+    query = dns.message.make_query("web.messenger.test", "A", use_edns=edns)
+    question = packet_dns.read_question(query.to_wire())
+    assert (question.name, question.ip_version) == ("web.messenger.test", 4)
+    answer = dns.message.from_wire(packet_dns.answer(question, forgery))
     assert query.is_response(answer)
-    assert answer.rcode() == dns.rcode.Rcode(rcode)
+    assert answer.rcode() == dns.rcode.from_text(forgery.code)
     assert [str(record) for rrset in answer.answer for record in rrset] == records
-
-
-@pytest.mark.parametrize(
-    ("data", "host"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: Web.Messenger.test\r\n", "web.messenger.test"),
-        (b"GET / HTTP/1.1\r\nA: b\r\nhOST:\tx.test:8080\r\n\r\n", "x.test"),
-        (b"GET / HTTP/1.0\r\n\r\n", None),
-    ],
-)
-def test_the_host_of_a_request(data: bytes, host: str | None) -> None:
-    """Whatever its case, port and place among the header fields."""
-    assert http.read_request(data) == http.Request(host)
-
-
-def test_a_host_cut_short_is_not_read() -> None:
-    """A split inside the name must not give a shorter name."""
-    data = b"GET / HTTP/1.1\r\nHost: web.messenger.test\r\n"
-    for end in range(len(data) - 2):
-        assert http.read_request(data[:end]) is None
-
-
-@pytest.mark.parametrize(
-    ("data", "transport"),
-    [
-        (b"\xef\x0a" + bytes(40), "abridged"),
-        (b"\xee\xee\xee\xee\x28\0\0\0", "intermediate"),
-        (b"\xdd\xdd\xdd\xdd\x30\0\0\0", "padded"),
-        (sha512(b"a key").digest(), "obfuscated"),
-        (b"SSH-2.0-OpenSSH_9.2 and more text, which is never random looking", None),
-        (bytes(64), None),
-        (b"\xef", None),
-    ],
-)
-def test_transports_of_mtproto(data: bytes, transport: str | None) -> None:
-    """Tagged ones by their tag, obfuscated2 by looking random."""
-    assert mtproto.recognise(data) == transport
-
-
-def test_random_preambles_never_pass_by_chance() -> None:
-    """A lab's outcome must not hang on the client's key; a TLS-like first byte included."""
-    for n in range(3000):
-        preamble = sha512(n.to_bytes(4, "big")).digest()
-        for data in (preamble, b"\x16" + preamble[1:]):
-            seen = recognise(data)
-            assert seen is not None
-            assert seen.protocol == "mtproto", n
-
-
-def test_what_first_bytes_are() -> None:
-    """Each protocol is named once, and only when it has shown itself."""
-    assert recognise(b"G") is None
-    assert recognise(b"hello") is None
-    other = recognise(b"a" * 64)
-    assert other is not None
-    assert other.protocol == "other"
-    tagged = recognise(b"\xee\xee\xee\xee")
-    assert tagged is not None
-    assert tagged.protocol == "mtproto"
 
 
 @given(st.data())
@@ -223,8 +164,20 @@ def test_pieces_in_any_order_give_the_whole(data: st.DataObject) -> None:
         for start, end in itertools.pairwise(edges)
     ]
     repeated = data.draw(st.permutations(pieces + pieces[:2]))
-    reassembly = Reassembly()
+    reassembly, result = Reassembly(), b""
     for start, piece in repeated:
-        result = reassembly.add(start, piece)
+        result += reassembly.add(start, piece)
         assert whole.startswith(result)
     assert result == whole
+
+
+@given(st.lists(st.tuples(st.integers(-100, 2**20), st.binary(max_size=300)), max_size=600))
+def test_what_is_held_is_bounded(pieces: list[tuple[int, bytes]]) -> None:
+    """Whatever comes at whatever offset; single bytes apart included."""
+    reassembly = Reassembly()
+    for offset, piece in pieces:
+        reassembly.add(offset, piece)
+        assert reassembly.held_bytes <= 256 * 300
+    for offset in range(1, 2000, 2):
+        reassembly.add(reassembly.next_offset + offset, b"x")
+    assert reassembly.held_bytes <= 256 * 300

@@ -1,10 +1,7 @@
 """Decisions on packets without any kernel: what a real client shows is tested in world/."""
 
 import itertools
-import ssl
-from collections.abc import Iterable
-from functools import cache
-from ipaddress import ip_address
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -13,90 +10,55 @@ from hypothesis import strategies as st
 from censorlab.packet import ip, tcp, udp
 from censorlab.packet.forge import FORGED_TTL
 from censorlab.packet.line import Line
-from censorlab.packet.middlebox import Direction, Middlebox, Outgoing
-from censorlab.packet.rules import (
+from censorlab.packet.middlebox import Direction, Middlebox
+from censorlab.rules import (
     Allowlist,
+    Blackout,
     DropAfterPackets,
     EchDrop,
     FirstSegmentOnly,
+    Freeze,
     FreezePackets,
     MtprotoDrop,
-    PacketRule,
     ParallelPolicing,
     Police,
     ProfileDrop,
     RandomLoss,
     Residual,
+    Rule,
+    SniDrop,
     SniDropReply,
     SniReset,
+    SniRst,
+    Throttle,
     TlsVersionDrop,
 )
-from censorlab.rules import Blackout, Freeze, SniDrop, SniRst, Throttle
 
-NAME = "web.messenger.test"
-CLIENT = ip_address("10.77.0.2").packed
-SERVER = (ip_address("149.154.167.51").packed, 443)
-ISN, SERVER_ISN = 2**32 - 100, 5_000
-"""The client's numbers wrap inside the hello."""
-
-
-@cache
-def hello(name: str) -> bytes:
-    outgoing = ssl.MemoryBIO()
-    context = ssl.create_default_context()
-    connection = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
-    with pytest.raises(ssl.SSLWantReadError):
-        connection.do_handshake()
-    return outgoing.read()
-
-
-HELLO = hello(NAME)
-
-
-class Conversation:
-    """One TCP connection through a middlebox, packet by packet."""
-
-    def __init__(self, box: Middlebox, port: int = 40_000, now: float = 0.0) -> None:
-        self.box, self.client, self.now = box, (CLIENT, port), now
-        self.reply_seq = SERVER_ISN + 1
-        self.is_open = bool(self.up(tcp.SYN, seq=ISN) and self.down(18, seq=SERVER_ISN))
-
-    def up(self, flags: int = 24, data: bytes = b"", seq: int = ISN + 1) -> list[Outgoing]:
-        packet = tcp.build(
-            self.client, SERVER, seq=seq, ack=self.reply_seq, flags=flags, ttl=64, data=data
-        )
-        return self.box.handle("up", packet, self.now)
-
-    def down(self, flags: int = 16, data: bytes = b"", seq: int | None = None) -> list[Outgoing]:
-        packet = tcp.build(
-            SERVER,
-            self.client,
-            seq=self.reply_seq if seq is None else seq,
-            ack=ISN + 1,
-            flags=flags,
-            ttl=64,
-            data=data,
-        )
-        self.reply_seq += len(data)
-        return self.box.handle("down", packet, self.now)
-
-    def say_hello(self, name: str = NAME) -> list[Outgoing]:
-        return self.up(data=hello(name))
+from .talk import (
+    DATA,
+    FOUR,
+    HELLO,
+    ISN,
+    NAME,
+    RST_ACK,
+    SERVER_ISN,
+    SERVER_NETWORKS,
+    SIX,
+    Conversation,
+    ends,
+    has_right_checksums,
+    over,
+    read,
+    shown,
+    talk,
+)
 
 
-def talk(*rules: PacketRule, line: Line | None = None) -> Conversation:
-    return Conversation(Middlebox(rules, line))
-
-
-def shown(outgoing: Iterable[Outgoing]) -> list[tuple[Direction, int]]:
-    """Direction and TCP flags of what leaves."""
-    return [
-        (o.direction, tcp.read_segment(o.packet, ip.read_header(o.packet)).flags) for o in outgoing
-    ]
-
-
-RST_ACK = tcp.RST | tcp.ACK
-DATA = tcp.PSH | tcp.ACK
+@pytest.fixture(autouse=True, scope="module", params=[FOUR, SIX], ids=["IPv4", "IPv6"])
+def _ip_version(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every claim holds for both."""
+    with over(request.param):
+        yield
 
 
 def test_without_rules_packets_pass_unchanged() -> None:
@@ -125,7 +87,7 @@ def test_without_rules_packets_pass_unchanged() -> None:
         (ParallelPolicing(server_name=NAME, at_once=1), [("up", DATA)]),
     ],
 )
-def test_what_a_hello_meets(rule: PacketRule, outcome: list[tuple[Direction, int]]) -> None:
+def test_what_a_hello_meets(rule: Rule, outcome: list[tuple[Direction, int]]) -> None:
     """And an innocuous name on the same connection meets nothing."""
     assert shown(talk(rule).say_hello()) == outcome
     if not isinstance(rule, ProfileDrop):
@@ -136,16 +98,13 @@ def test_forged_resets_are_acceptable_to_both_ends() -> None:
     """Exactly the next expected numbers (RFC 5961), with right checksums and own TTL."""
     chat = talk(SniRst(server_name=NAME))
     to_client, to_server = chat.say_hello()
-    segments = [
-        tcp.read_segment(o.packet, ip.read_header(o.packet)) for o in (to_client, to_server)
-    ]
-    assert (segments[0].seq, segments[0].ack) == (SERVER_ISN + 1, (ISN + 1 + len(HELLO)) % 2**32)
-    assert (segments[1].seq, segments[1].ack) == (ISN + 1, SERVER_ISN + 1)
-    assert to_client.packet[8] == to_server.packet[8] == FORGED_TTL
+    segments = [read(out.packet)[1] for out in (to_client, to_server)]
+    reply_seq = (SERVER_ISN + 1) % 2**32
+    assert (segments[0].seq, segments[0].ack) == (reply_seq, (ISN + 1 + len(HELLO)) % 2**32)
+    assert (segments[1].seq, segments[1].ack) == (ISN + 1, reply_seq)
     for out in (to_client, to_server):
-        header = ip.read_header(out.packet)
-        payload = out.packet[header.payload_at :]
-        assert ip.transport_checksum(header.source, header.destination, ip.TCP, payload) == 0
+        assert has_right_checksums(out.packet)
+        assert out.packet[8 if ends() is FOUR else 7] == FORGED_TTL
 
 
 @given(st.lists(st.integers(1, 500), max_size=6, unique=True), st.randoms(use_true_random=False))
@@ -182,9 +141,8 @@ def test_a_lost_reply_still_acknowledges() -> None:
     chat.say_hello()
     assert shown(chat.down()) == [("down", 16)]
     (bare,) = chat.down(data=b"server hello")
-    header = ip.read_header(bare.packet)
-    segment = tcp.read_segment(bare.packet, header)
-    assert (segment.seq, segment.data_at) == (SERVER_ISN + 1, header.end)
+    _, segment, data = read(bare.packet)
+    assert (segment.seq, data) == ((SERVER_ISN + 1) % 2**32, b"")
 
 
 def test_packets_after_the_hello_are_counted() -> None:
@@ -208,7 +166,7 @@ def test_a_byte_freeze_stops_both_ways() -> None:
     chat = talk(Freeze(server_name=NAME, after_bytes=16_384))
     chat.say_hello()
     passed = sum(bool(chat.down(data=bytes(1448))) for _ in range(20))
-    assert passed == (16_384 - 40) // 1488
+    assert passed == (16_384 - ends().overhead) // (1448 + ends().overhead)
     assert chat.up(16) == []
 
 
@@ -224,8 +182,9 @@ def test_policing_drops_and_shaping_delays() -> None:
         passed += len(policed.down(data=bytes(1460)))
         (out,) = shaped.down(data=bytes(1460))
         last_due = out.due
-    assert passed == pytest.approx((15_000 + 4 * 10_000) / 1500, abs=1)
-    assert last_due == pytest.approx(40 * 1500 / 10_000, abs=0.01)
+    size = 1460 + ends().overhead
+    assert passed == pytest.approx((15_000 + 3.9 * 10_000) / size, abs=1)
+    assert last_due == pytest.approx(40 * size / 10_000, abs=0.01)
 
 
 def test_residual_blocks_the_place_for_its_time() -> None:
@@ -251,7 +210,7 @@ def test_an_allowlist_lets_elsewhere_connect_only() -> None:
     chat = talk(Allowlist(addresses=("192.0.2.0/24",)))
     assert chat.is_open
     assert chat.say_hello() == []
-    assert talk(Allowlist(addresses=("149.154.160.0/20",))).say_hello()
+    assert talk(Allowlist(addresses=SERVER_NETWORKS)).say_hello()
 
 
 def test_mtproto_is_dropped_by_its_first_bytes() -> None:
@@ -274,8 +233,10 @@ def test_nothing_passes_a_blackout() -> None:
     """Whatever the protocol."""
     box = Middlebox((Blackout(),))
     for direction in ("up", "down"):
-        assert not box.handle(direction, udp.build((CLIENT, 1), SERVER, b"x", 64), 0)
-        assert not box.handle(direction, ip.build(CLIENT, SERVER[0], ip.ICMP, bytes(8), 64), 0)
+        packet = udp.build((ends().client, 1), (ends().server, 443), b"x", 64)
+        assert not box.handle(direction, packet, 0)
+        packet = ip.build(ends().client, ends().server, ip.ICMP, bytes(8), 64)
+        assert not box.handle(direction, packet, 0)
 
 
 def test_the_same_seed_loses_the_same_packets() -> None:
@@ -283,7 +244,7 @@ def test_the_same_seed_loses_the_same_packets() -> None:
 
     def lost(seed: int) -> list[bool]:
         box = Middlebox((RandomLoss(share=0.2),), Line(loss=0.1), seed)
-        packet = udp.build((CLIENT, 1), SERVER, b"x", 64)
+        packet = udp.build((ends().client, 1), (ends().server, 443), b"x", 64)
         return [not box.handle("up", packet, n * 0.001) for n in range(2000)]
 
     assert lost(1) == lost(1) != lost(2)
@@ -303,7 +264,7 @@ def test_a_damaged_conversation_never_raises(data: st.DataObject) -> None:
     """Real packets with one byte changed, cut anywhere."""
     chat = talk(SniRst(server_name=NAME), FreezePackets(), Residual())
     packet = bytearray(
-        tcp.build(chat.client, SERVER, seq=ISN + 1, ack=1, flags=24, ttl=64, data=HELLO)
+        tcp.build(chat.client, chat.server, seq=ISN + 1, ack=1, flags=24, ttl=64, data=HELLO)
     )
     for _ in range(3):
         packet[data.draw(st.integers(0, len(packet) - 1))] = data.draw(st.integers(0, 255))

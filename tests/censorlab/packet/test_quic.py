@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from censorlab.opening.tls import as_records, read_client_hello
 from censorlab.packet import quic
 from censorlab.packet.errors import MalformedPacketError
-from censorlab.packet.tls import as_records, read_client_hello
 
 INITIAL = bytes.fromhex(Path(__file__).with_name("rfc9001_a2.hex").read_text())
 KEYS = quic.client_keys(bytes.fromhex("8394c8f03e515708"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from censorlab.world.tun import UnsupportedSystemError
+from censorlab.world.system import UnsupportedSystemError
 from censorlab.world.world import World
 
 HERE = Path(__file__).parent

@@ -15,44 +15,42 @@ import pytest
 
 from censorlab.packet.line import Line
 from censorlab.packet.middlebox import ROUTER_ADDRESSES
-from censorlab.packet.rules import (
+from censorlab.rules import (
     Allowlist,
+    Blackout,
+    DnsForge,
     DnsHijack,
+    DnsNxdomain,
+    DnsRefused,
+    DnsServfail,
+    DnsTimeout,
     DropAfterPackets,
     FirstSegmentOnly,
+    Freeze,
     FreezePackets,
     HttpBlockpage,
     HttpHostRst,
     IcmpReject,
+    IpDrop,
     MtprotoDrop,
-    PacketRule,
     ParallelPolicing,
     Police,
     ProfileDrop,
     QuicSniDrop,
     RandomLoss,
     Residual,
+    Rule,
+    SniDrop,
     SniDropReply,
     SniReset,
+    SniRst,
     SynAckRst,
     SynDrop,
     SynRst,
-    TlsVersionDrop,
-    UdpDrop,
-)
-from censorlab.rules import (
-    Blackout,
-    DnsForge,
-    DnsNxdomain,
-    DnsRefused,
-    DnsServfail,
-    DnsTimeout,
-    Freeze,
-    IpDrop,
-    SniDrop,
-    SniRst,
     TcpRefuse,
     Throttle,
+    TlsVersionDrop,
+    UdpDrop,
 )
 from censorlab.world.world import World
 
@@ -85,7 +83,7 @@ ERRNO = {
 NO_DNS_HERE = "198.51.100.200"
 """Routed into the server's side, which has no such address."""
 
-RULES: tuple[PacketRule, ...] = (
+RULES: tuple[Rule, ...] = (
     IpDrop(addresses=(DROPPED,)),
     SynDrop(addresses=(SYN_DROPPED,)),
     SynDrop(addresses=(PORT_DROPPED,), port=443),
@@ -438,7 +436,7 @@ def test_parallel_policing(world: World) -> None:
         Throttle(server_name="slow.test", rate_bytes_per_s=100_000),
     ],
 )
-def test_throttled_to_the_same_rate(world: World, rule: PacketRule) -> None:
+def test_throttled_to_the_same_rate(world: World, rule: Rule) -> None:
     """200 kB at 100 kB/s take about 2 s, by lost packets or by a queue."""
     world.apply([rule], Line(delay_s=0.005))
     facts = run_probes(world, [tcp_probe("slow", timeout=8.0), tcp_probe("control")])

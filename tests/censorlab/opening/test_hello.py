@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from censorlab.hello import MAX_HELLO_BYTES, Hello, MalformedHelloError, read_hello
+from censorlab.opening.tls import (
+    MAX_HELLO_BYTES,
+    HelloReader,
+    MalformedHelloError,
+    read_client_hello,
+)
 
 
 def openssl_hello(server_name: str | None) -> bytes:
@@ -31,6 +36,11 @@ def in_records(message: bytes, cuts: list[int]) -> bytes:
     )
 
 
+def read_name(data: bytes) -> str | None:
+    hello = read_client_hello(data)
+    return hello and hello.server_name
+
+
 NAMED = openssl_hello("web.messenger.test")
 MESSAGE = NAMED[5:]
 
@@ -38,30 +48,43 @@ MESSAGE = NAMED[5:]
 @pytest.mark.parametrize("name", ["web.messenger.test", None])
 def test_reads_a_real_hello(name: str | None) -> None:
     """The name that OpenSSL was told, or none."""
-    assert read_hello(openssl_hello(name)) == Hello(name)
+    hello = read_client_hello(openssl_hello(name))
+    assert hello is not None
+    assert hello.server_name == name
 
 
 def test_every_prefix_needs_more() -> None:
     """A hello cut short anywhere is never an error and never a premature answer."""
     for end in range(len(NAMED)):
-        assert read_hello(NAMED[:end]) is None
-    assert read_hello(NAMED + b"anything after it") == Hello("web.messenger.test")
+        assert read_client_hello(NAMED[:end]) is None
+    assert read_name(NAMED + b"anything after it") == "web.messenger.test"
 
 
 @given(st.lists(st.integers(1, len(MESSAGE) - 1), max_size=30), st.integers(0, 10_000))
 def test_records_do_not_hide_the_name(cuts: list[int], arrived: int) -> None:
     """Splitting over TLS records, the oldest evasion, is read through."""
     wire = in_records(MESSAGE, cuts)
-    assert read_hello(wire) == Hello("web.messenger.test")
+    assert read_name(wire) == "web.messenger.test"
     if arrived < len(wire):
-        assert read_hello(wire[:arrived]) is None
+        assert read_client_hello(wire[:arrived]) is None
+
+
+@given(st.lists(st.integers(1, len(MESSAGE) - 1), max_size=8), st.lists(st.integers(1, 600)))
+def test_pieces_of_any_size_read_like_the_whole(records: list[int], cuts: list[int]) -> None:
+    """The hello is known with its last byte, wherever TCP has cut the stream."""
+    wire = in_records(MESSAGE, records)
+    places = [0, *sorted({c for c in cuts if c < len(wire)}), len(wire)]
+    reader = HelloReader()
+    found = [reader.feed(wire[a:b]) for a, b in itertools.pairwise(places)]
+    assert found[:-1] == [None] * (len(found) - 1)
+    assert found[-1] == read_client_hello(wire)
 
 
 @given(st.binary(max_size=600))
 def test_garbage_escapes_only_as_the_documented_error(data: bytes) -> None:
     """No input makes the reader fail in another way."""
     with contextlib.suppress(MalformedHelloError):
-        read_hello(data)
+        read_client_hello(data)
 
 
 @given(st.integers(0, len(NAMED) - 1), st.integers(0, 255), st.integers(0, len(NAMED)))
@@ -71,7 +94,7 @@ def test_a_damaged_hello_escapes_only_as_the_documented_error(
     """Neither does a real hello with one byte changed, whole or cut."""
     damaged = NAMED[:at] + bytes((value,)) + NAMED[at + 1 :]
     with contextlib.suppress(MalformedHelloError):
-        read_hello(damaged[:end])
+        read_client_hello(damaged[:end])
 
 
 @given(st.binary(max_size=300))
@@ -79,7 +102,7 @@ def test_a_complete_message_of_garbage(body: bytes) -> None:
     """Behind a correct frame the body's lengths are not trusted either."""
     message = b"\x01" + len(body).to_bytes(3, "big") + body
     try:
-        hello = read_hello(in_records(message, []))
+        hello = read_client_hello(in_records(message, []))
     except MalformedHelloError:
         return
     assert hello is not None
@@ -100,4 +123,4 @@ def test_a_complete_message_of_garbage(body: bytes) -> None:
 def test_what_is_not_a_hello_is_said_at_once(data: bytes) -> None:
     """The relay need not wait for more of what can never be a hello."""
     with pytest.raises(MalformedHelloError):
-        read_hello(data)
+        read_client_hello(data)

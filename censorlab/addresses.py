@@ -36,3 +36,8 @@ def address_set(networks: tuple[str, ...]) -> AddressSet:
 def subnet(address: bytes) -> bytes:
     """Return the /24 or /48 of an address: what policing counts together."""
     return address[:3] if len(address) == 4 else address[:6]
+
+
+def packed(address: str) -> bytes:
+    """Return the 4 or 16 bytes of an address."""
+    return ip_address(address).packed

@@ -1,6 +1,7 @@
 """What a hello shows besides its name."""
 
 import contextlib
+import itertools
 import re
 import ssl
 
@@ -8,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from censorlab.hello import MalformedHelloError
-from censorlab.packet.tls import as_records, read_client_hello
+from censorlab.opening.tls import (
+    ApplicationDataCounter,
+    MalformedHelloError,
+    as_records,
+    read_client_hello,
+)
 
 
 def openssl_hello(*, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> bytes:
@@ -73,3 +78,36 @@ def test_a_damaged_hello_escapes_only_as_the_documented_error(
     """One byte changed, whole or cut."""
     with contextlib.suppress(MalformedHelloError):
         read_client_hello((HELLO[:at] + bytes((value,)) + HELLO[at + 1 :])[:end])
+
+
+RECORDS = b"".join(
+    bytes((kind, 3, 3)) + size.to_bytes(2, "big") + bytes(size)
+    for kind, size in ((22, 300), (20, 1), (23, 53), (23, 0), (21, 2), (23, 9))
+)
+"""Hello, change of cipher, three records of application data among others."""
+
+
+@pytest.mark.parametrize(("allowed", "start"), [(0, 311), (1, 369), (2, 381), (3, None)])
+@given(st.lists(st.integers(1, len(RECORDS) - 1)))
+def test_application_data_is_counted_whatever_the_pieces(
+    allowed: int, start: int | None, cuts: list[int]
+) -> None:
+    """The first record too many is found at its first byte."""
+    places = [0, *sorted(set(cuts)), len(RECORDS)]
+    counter = ApplicationDataCounter(allowed)
+    found = None
+    for a, b in itertools.pairwise(places):
+        at = counter.feed(RECORDS[a:b])
+        if at is not None:
+            found = a + at
+            break
+    assert found == start
+
+
+@given(st.lists(st.binary(max_size=100)))
+def test_counting_never_fails(pieces: list[bytes]) -> None:
+    """Bytes that are no records are skipped as if they were."""
+    counter = ApplicationDataCounter(1)
+    for piece in pieces:
+        at = counter.feed(piece)
+        assert at is None or 0 <= at < len(piece)

@@ -1,0 +1,151 @@
+"""One verdict beside the truth, and the file that a sweep can be resumed from."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from censorlab.scenarios.model import Truth
+from probe.model.verdict import BLOCKED_STATES, BenignCause, Mechanism, State
+
+Form = Literal["middlebox", "independent", "loopback"]
+"""Which censor: the packet engine, stock netfilter and tc, or the relay."""
+
+NO_VERDICT = "none"
+
+
+class BadOutcomesError(ValueError):
+    """A file is not one of outcomes; the message names file and line."""
+
+
+class Cell(NamedTuple):
+    """One run: ``loss`` each way as a share, ``rtt_s`` in seconds, beside the scenario's own."""
+
+    scenario: str
+    form: Form
+    loss: float
+    rtt_s: float
+    seed: int
+
+
+class Judged(Struct, frozen=True):
+    """What of a verdict is compared: the columns of a prober's line that matter here."""
+
+    target_id: str
+    state: State
+    tactic: str = "none"
+    mechanism: Mechanism | None = None
+    benign_cause: BenignCause | None = None
+    rule_id: str = ""
+    n_ok: int = 0
+    n_total: int = 0
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What a prober said about one target in one cell.
+
+    ``is_right``: the state is one of the truth's, and so are mechanism and n_ok
+    where the truth has them. ``is_false_alarm``: blocked or likely_blocked was
+    said, and nobody blocks this target. ``code`` identifies scenario and software.
+    """
+
+    scenario: str
+    form: Form
+    loss: float
+    rtt_s: float
+    seed: int
+    target: str
+    truth: str
+    is_benign: bool
+    verdict: str
+    state: str
+    rule_id: str = ""
+    n_ok: int = 0
+    n_total: int = 0
+    is_right: bool
+    is_false_alarm: bool
+    seconds: float
+    code: str
+    error: str = ""
+
+    @property
+    def cell(self) -> Cell:
+        """The run that it comes from."""
+        return Cell(self.scenario, self.form, self.loss, self.rtt_s, self.seed)
+
+
+def label_of(judged: Judged | None) -> str:
+    """Name the column of a verdict.
+
+    That is the mechanism that is claimed, ``~`` and the one that it looks like,
+    the benign cause of there being no verdict, or the state.
+    """
+    if judged is None:
+        return NO_VERDICT
+    if judged.state == "insufficient" and judged.benign_cause is not None:
+        return judged.benign_cause
+    if judged.mechanism is None:
+        return judged.state
+    return judged.mechanism if judged.state in BLOCKED_STATES else f"~{judged.mechanism}"
+
+
+def is_right(truth: Truth, judged: Judged | None) -> bool:
+    """Whether a verdict says what is true."""
+    if judged is None or judged.state not in truth.states:
+        return False
+    if truth.is_hidden and judged.state == "ok":
+        return True
+    if truth.mechanism is not None and judged.mechanism != truth.mechanism:
+        return False
+    return truth.n_ok is None or judged.n_ok == truth.n_ok
+
+
+def is_false_alarm(truth: Truth, judged: Judged | None) -> bool:
+    """Whether something is called blocked that nobody blocks."""
+    return judged is not None and judged.state in BLOCKED_STATES and not truth.is_blocked
+
+
+def read_outcomes(path: Path) -> Iterator[Outcome]:
+    """Read the outcomes of an earlier sweep; a last line cut short is left out.
+
+    Raises:
+        BadOutcomesError: for any other line that is not an outcome.
+    """
+    if not path.exists():
+        return
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            yield msgspec.convert(orjson.loads(line), Outcome)
+        except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
+            if number == len(lines):
+                return
+            raise BadOutcomesError(f"{path}:{number}: {error}") from None
+
+
+def append(path: Path, outcomes: Iterable[Outcome]) -> None:
+    """Add outcomes, all of a cell in one write: a cell is in the file or is not.
+
+    A line that an earlier, killed, sweep left without its end is ended first.
+    """
+    text = b"".join(
+        orjson.dumps(msgspec.to_builtins(outcome), option=orjson.OPT_APPEND_NEWLINE)
+        for outcome in outcomes
+    )
+    with path.open("ab") as file:
+        file.write(text)
+
+
+def trim(path: Path) -> None:
+    """Take off a last line that a killed sweep left without its end."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:
+        path.write_bytes(whole)

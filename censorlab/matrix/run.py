@@ -1,0 +1,126 @@
+"""One cell: a scenario on the stage, a prober's command in it, its verdicts beside the truth."""
+
+import hashlib
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import orjson
+
+from censorlab.matrix.outcome import (
+    Cell,
+    Judged,
+    Outcome,
+    is_false_alarm,
+    is_right,
+    label_of,
+)
+from censorlab.packet.line import Line
+from censorlab.scenarios.model import Scenario
+from censorlab.scenarios.cast import Authorities
+from censorlab.scenarios.stage import TARGET_IDS, Stage, middlebox_stage
+from censorlab.world.system import UnsupportedSystemError
+from censorlab.world.world import WorldFailedError
+
+PROBER_LIMIT_S: Final = 90.0
+"""Twice what the slowest honest run takes; then it has failed."""
+
+ProberWords = Callable[[str, str, int], Sequence[str]]
+"""From a targets file, a results folder and a seed to the command that measures.
+
+It prints JSON lines on standard output; the last has a ``verdicts`` list.
+"""
+
+
+class Prober(NamedTuple):
+    """What is tested: ``version`` changes when its verdicts may."""
+
+    words: ProberWords
+    version: str
+
+
+def line_of(scenario: Scenario, cell: Cell) -> Line:
+    """Return the scenario's own line, longer and lossier by the cell's."""
+    own = scenario.line
+    return msgspec.structs.replace(
+        own,
+        delay_s=own.delay_s + cell.rtt_s / 2,
+        loss=1 - (1 - own.loss) * (1 - cell.loss),
+    )
+
+
+def code_of(scenario: Scenario, prober: Prober) -> str:
+    """Return what identifies the scenario as written, and the software that judges it."""
+    text = orjson.dumps(msgspec.to_builtins(scenario)) + prober.version.encode()
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def run_cell(
+    scenario: Scenario, cell: Cell, prober: Prober, authorities: Authorities
+) -> list[Outcome]:
+    """Measure one cell; a prober without verdicts has an outcome for each target too.
+
+    Raises:
+        UnsupportedSystemError: if this machine cannot have the scenario.
+    """
+    started = time.monotonic()
+    try:
+        with middlebox_stage(scenario, line_of(scenario, cell), cell.seed, authorities) as ready:
+            started = time.monotonic()
+            judged, error = _measure(ready, cell, prober)
+    except WorldFailedError as failure:
+        judged, error = {}, str(failure)
+    seconds = time.monotonic() - started
+    return [
+        _outcome(scenario, cell, target, judged.get(target), prober, seconds, error)
+        for target in TARGET_IDS
+    ]
+
+
+def _measure(ready: Stage, cell: Cell, prober: Prober) -> tuple[dict[str, Judged], str]:
+    words = prober.words(ready.targets, ready.results, cell.seed)
+    try:
+        done = ready.run_client(words, timeout_s=PROBER_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return {}, f"no verdict in {PROBER_LIMIT_S:.0f} s"
+    lines = done.stdout.splitlines()
+    try:
+        document = orjson.loads(lines[-1])
+        judged = msgspec.convert(document["verdicts"], list[Judged])
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        said = (done.stderr or done.stdout)[-300:].strip()
+        return {}, f"no verdicts ({type(error).__name__}), exit {done.returncode}: {said}"
+    return {one.target_id: one for one in judged if one.tactic == "none"}, ""
+
+
+def _outcome(
+    scenario: Scenario,
+    cell: Cell,
+    target: str,
+    judged: Judged | None,
+    prober: Prober,
+    seconds: float,
+    error: str,
+) -> Outcome:
+    truth = scenario.truth_of(target)
+    return Outcome(
+        **cell._asdict(),
+        target=target,
+        truth=truth.label,
+        is_benign=not truth.is_blocked,
+        verdict=label_of(judged),
+        state=judged.state if judged else "",
+        rule_id=judged.rule_id if judged else "",
+        n_ok=judged.n_ok if judged else 0,
+        n_total=judged.n_total if judged else 0,
+        is_right=is_right(truth, judged),
+        is_false_alarm=is_false_alarm(truth, judged),
+        seconds=round(seconds, 3),
+        code=code_of(scenario, prober),
+        error=error,
+    )
+
+
+__all__ = ["Prober", "UnsupportedSystemError", "code_of", "line_of", "run_cell"]

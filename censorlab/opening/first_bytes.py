@@ -1,0 +1,71 @@
+"""Which protocol a client speaks, by its first bytes."""
+
+from typing import Final, Literal, NamedTuple
+
+from censorlab.opening import mtproto
+from censorlab.opening.http import RequestReader, may_be_request
+from censorlab.opening.tls import ClientHello, HelloReader, MalformedHelloError
+
+_TLS_HANDSHAKE: Final = 0x16
+_ENOUGH_BYTES: Final = 64
+"""By then every recognisable beginning has shown itself."""
+
+
+class Seen(NamedTuple):
+    """A protocol, recognised for good; ``hello`` or ``host`` belong to it."""
+
+    protocol: Literal["tls", "http", "mtproto", "other"]
+    hello: ClientHello | None = None
+    host: str | None = None
+
+
+OTHER: Final = Seen("other")
+
+
+class Opening:
+    """A stream's first bytes until they are recognised."""
+
+    __slots__ = ("_hello", "_request", "data")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        """All that has been said so far."""
+        self._hello: HelloReader | None = None
+        self._request: RequestReader | None = None
+
+    @property
+    def is_half_said(self) -> bool:
+        """Whether it is TLS or HTTP so far: its server says nothing before the rest."""
+        return self._hello is not None or self._request is not None
+
+    def feed(self, data: bytes) -> Seen | None:
+        """Take more bytes; return what they are, None while more could tell."""
+        if not data:
+            return None
+        is_first = not self.data
+        self.data += data
+        if is_first and data[0] == _TLS_HANDSHAKE:
+            self._hello = HelloReader()
+        if self._hello is not None:
+            try:
+                hello = self._hello.feed(data)
+            except MalformedHelloError:
+                # An obfuscated preamble starts with this byte once in 256 times.
+                self._hello = None
+                return self._without_marks()
+            return hello and Seen("tls", hello=hello)
+        # Once the reader has a whole method the rest is its business alone.
+        if self._request is None and is_first and may_be_request(data):
+            self._request = RequestReader()
+        if self._request is not None:
+            if len(self.data) > _ENOUGH_BYTES or may_be_request(bytes(self.data)):
+                request = self._request.feed(data)
+                return request and Seen("http", host=request.host)
+            self._request = None
+        return self._without_marks()
+
+    def _without_marks(self) -> Seen | None:
+        start = bytes(self.data[:_ENOUGH_BYTES])
+        if mtproto.recognise(start):
+            return Seen("mtproto")
+        return OTHER if len(start) >= _ENOUGH_BYTES else None
