@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types contract tests clean
+.PHONY: demo test check lint types contract tests peers clean
 
 demo: $(VENV)/.demo
 	$(BIN)/reachwatch lab demo -o demo
@@ -25,6 +25,10 @@ contract: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	$(BIN)/pytest
+
+# The servers of the lab, from Debian, as root; none is started.
+peers:
+	sh censorlab/servers/install.sh
 
 # Each stamp stands for an installed set. Dependency groups need pip >= 25.1,
 # newer than Debian's.

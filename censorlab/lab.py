@@ -285,9 +285,8 @@ async def _obey(lab: Lab, commands: trio.abc.ReceiveStream) -> None:
             return
 
 
-async def _watch_driver(lab: trio.CancelScope) -> None:
+async def _watch_driver(driver: int, lab: trio.CancelScope) -> None:
     """End the lab if its driver is killed while a process forked from it holds the pipe."""
-    driver = os.getppid()
     while os.getppid() == driver:  # noqa: ASYNC110 -- no event tells of it on every system
         await trio.sleep(_WATCH_INTERVAL_S)
     lab.cancel()
@@ -300,6 +299,7 @@ def _say(message: Ready | Acknowledgement) -> None:
 
 async def run(targets_path: Path, body_bytes: int, *, one_address: bool) -> None:
     """Run the lab on standard input and output until it is told to stop."""
+    driver = os.getppid()  # now: once it hears of this lab it may be gone
     placement = topology.together if one_address else topology.spread
     zone = topology.zone(placement)
     trusted = new_authority("Lab authority (simulated)")
@@ -326,7 +326,7 @@ async def run(targets_path: Path, body_bytes: int, *, one_address: bool) -> None
                 one_address=one_address,
             )
         )
-        nursery.start_soon(_watch_driver, nursery.cancel_scope)
+        nursery.start_soon(_watch_driver, driver, nursery.cancel_scope)
         await _obey(lab, _StandardInput())
         nursery.cancel_scope.cancel()
 

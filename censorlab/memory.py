@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from censorlab.addresses import subnet
 from censorlab.decide import PASS, Treatment, matches, on_first_bytes
@@ -22,6 +22,7 @@ class Contact(NamedTuple):
     client: bytes
     server: bytes
     port: int
+    protocol: Literal["tcp", "udp"] = "tcp"
 
 
 class _Parallel(NamedTuple):

@@ -7,11 +7,11 @@ most, it fails open.
 """
 
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 import trio
 
+from censorlab.addresses import packed
 from censorlab.decide import PASS, Paced, Treatment, on_place, on_reply
 from censorlab.door import reset
 from censorlab.memory import Contact, Memory
@@ -118,8 +118,11 @@ class Relay:
 
 def _contact(client: trio.SocketStream) -> Contact:
     address, port = client.socket.getsockname()[:2]
-    peer = client.socket.getpeername()[0]
-    return Contact(ip_address(peer).packed, ip_address(address).packed, port)
+    try:
+        peer = client.socket.getpeername()[0]
+    except OSError as error:  # it has been reset while it waited to be accepted
+        raise trio.BrokenResourceError("the client has left") from error
+    return Contact(packed(peer), packed(address), port)
 
 
 async def _read_opening(

@@ -393,7 +393,7 @@ class DnsServfail(_Rule, frozen=True, kw_only=True, tag="dns_servfail"):
 
 
 class Residual(_Rule, frozen=True, kw_only=True, tag="residual"):
-    """After a hit, (client, server address, port) is dropped for so long.
+    """After a hit, (client, server address, port, protocol) is dropped for so long.
 
     The connection that was hit goes on as its own rule says. On loopback a new
     one opens and stays silent; packets drop its SYN.

@@ -21,14 +21,28 @@ class Interval(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One truth: ``counts`` are of verdicts, by label."""
+    """One truth: ``counts`` are of verdicts by label, then of the right and the false ones."""
 
     truth: str
     is_benign: bool
-    n: int
-    n_right: int
-    n_false_alarms: int
     counts: dict[str, int]
+    right_counts: dict[str, int]
+    alarm_counts: dict[str, int]
+
+    @property
+    def n(self) -> int:
+        """Verdicts."""
+        return sum(self.counts.values())
+
+    @property
+    def n_right(self) -> int:
+        """Right verdicts."""
+        return sum(self.right_counts.values())
+
+    @property
+    def n_false_alarms(self) -> int:
+        """How often it was called blocked although nobody blocks it."""
+        return sum(self.alarm_counts.values())
 
     @property
     def right(self) -> Interval:
@@ -76,10 +90,9 @@ def confusion(outcomes: Iterable[Outcome]) -> Confusion:
         Row(
             truth=truth,
             is_benign=is_benign,
-            n=len(own),
-            n_right=sum(one.is_right for one in own),
-            n_false_alarms=sum(one.is_false_alarm for one in own),
             counts=dict(Counter(one.verdict for one in own)),
+            right_counts=dict(Counter(one.verdict for one in own if one.is_right)),
+            alarm_counts=dict(Counter(one.verdict for one in own if one.is_false_alarm)),
         )
         for (is_benign, truth), own in sorted(by_truth.items())
     )

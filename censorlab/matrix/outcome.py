@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import orjson
 from msgspec import Struct
 
+from censorlab.scenarios.forms import Form
 from censorlab.scenarios.model import Truth
 from probe.model.verdict import BLOCKED_STATES, BenignCause, Mechanism, State
-
-Form = Literal["middlebox", "independent", "loopback"]
-"""Which censor: the packet engine, stock netfilter and tc, or the relay."""
 
 NO_VERDICT = "none"
 

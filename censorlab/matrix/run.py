@@ -20,8 +20,8 @@ from censorlab.matrix.outcome import (
 from censorlab.packet.line import Line
 from censorlab.scenarios.model import Scenario
 from censorlab.scenarios.cast import Authorities
-from censorlab.scenarios.stage import TARGET_IDS, Stage, middlebox_stage
-from censorlab.world.system import UnsupportedSystemError
+from censorlab.scenarios.forms import STAGES
+from censorlab.scenarios.stage import TARGET_IDS, Stage
 from censorlab.world.world import WorldFailedError
 
 PROBER_LIMIT_S: Final = 90.0
@@ -63,19 +63,23 @@ def run_cell(
     """Measure one cell; a prober without verdicts has an outcome for each target too.
 
     Raises:
-        UnsupportedSystemError: if this machine cannot have the scenario.
+        UnsupportedSystemError: if this machine cannot have namespaces.
+        MissingProgramError: if a peer is not installed.
+        NeedsPacketsError, NeedsEngineError: if the form cannot express the scenario.
     """
     started = time.monotonic()
+    target_ids = TARGET_IDS
     try:
-        with middlebox_stage(scenario, line_of(scenario, cell), cell.seed, authorities) as ready:
+        with STAGES[cell.form](scenario, line_of(scenario, cell), cell.seed, authorities) as ready:
             started = time.monotonic()
+            target_ids = ready.target_ids
             judged, error = _measure(ready, cell, prober)
     except WorldFailedError as failure:
         judged, error = {}, str(failure)
     seconds = time.monotonic() - started
     return [
         _outcome(scenario, cell, target, judged.get(target), prober, seconds, error)
-        for target in TARGET_IDS
+        for target in target_ids
     ]
 
 
@@ -121,6 +125,3 @@ def _outcome(
         code=code_of(scenario, prober),
         error=error,
     )
-
-
-__all__ = ["Prober", "UnsupportedSystemError", "code_of", "line_of", "run_cell"]

@@ -1,13 +1,14 @@
 """Many cells side by side, resumable."""
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import product
 from pathlib import Path
 from typing import Final
 
-from censorlab.matrix.outcome import Cell, Form, Outcome, append, read_outcomes, trim
+from censorlab.commands import stop_commands
+from censorlab.matrix.outcome import Cell, Outcome, append, read_outcomes, trim
+from censorlab.scenarios.forms import Form
 from censorlab.scenarios.model import Scenario
 
 QUICK_RTT_S: Final = 0.06
@@ -39,41 +40,51 @@ def sweep(
     run_cell: RunCell,
     *,
     jobs: int,
-    path: Path,
+    path: Path | None,
     code_of: Callable[[str], str],
 ) -> Iterator[list[Outcome]]:
     """Run the cells that a file does not hold yet; yield each cell's outcomes once stored.
 
+    Without a file all are run, and nothing is stored.
+
     What the file holds from the same scenario and software (``code_of``) is
     yielded first. A cell is stored as a whole, so a sweep killed at any moment
-    goes on where it was. Closing the iterator ends the running cells.
+    goes on where it was. Ending it early kills the running cells, and every other command
+    of this process.
 
     Raises:
         censorlab.matrix.outcome.BadOutcomesError: if the file is not of outcomes.
     """
-    trim(path)
     known: dict[Cell, list[Outcome]] = {}
-    for outcome in read_outcomes(path):
-        if outcome.code == code_of(outcome.scenario):
-            known.setdefault(outcome.cell, []).append(outcome)
+    if path is not None:
+        trim(path)
+        current = {cell.scenario: code_of(cell.scenario) for cell in wanted}
+        for outcome in read_outcomes(path):
+            if outcome.code == current.get(outcome.scenario):
+                known.setdefault(outcome.cell, []).append(outcome)
     for cell in wanted:
         if cell in known:
             yield known[cell]
     missing = iter([cell for cell in wanted if cell not in known])
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="cell")
     running: set[Future[list[Outcome]]] = set()
+    is_complete = False
     try:
         while True:
             # No more are handed out than run: an interrupt then waits for none.
             while len(running) < jobs and (cell := next(missing, None)) is not None:
                 running.add(pool.submit(run_cell, cell))
             if not running:
+                is_complete = True
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 outcomes = future.result()
-                append(path, outcomes)
+                if path is not None:
+                    append(path, outcomes)
                 yield outcomes
     finally:
-        with contextlib.suppress(BaseException):
-            pool.shutdown(wait=False, cancel_futures=True)
+        if not is_complete:
+            # Whatever ended the sweep must not wait a minute for cells to finish.
+            stop_commands()
+        pool.shutdown(cancel_futures=True)

@@ -3,7 +3,7 @@
 from typing import Final, Literal, NamedTuple
 
 from censorlab.opening import mtproto
-from censorlab.opening.http import RequestReader, may_be_request
+from censorlab.opening.http import METHOD_BYTES, RequestReader, may_be_request
 from censorlab.opening.tls import ClientHello, HelloReader, MalformedHelloError
 
 _TLS_HANDSHAKE: Final = 0x16
@@ -54,14 +54,13 @@ class Opening:
                 self._hello = None
                 return self._without_marks()
             return hello and Seen("tls", hello=hello)
-        # Once the reader has a whole method the rest is its business alone.
-        if self._request is None and is_first and may_be_request(data):
+        if is_first and may_be_request(data):
             self._request = RequestReader()
         if self._request is not None:
-            if len(self.data) > _ENOUGH_BYTES or may_be_request(bytes(self.data)):
+            if may_be_request(bytes(self.data[:METHOD_BYTES])):
                 request = self._request.feed(data)
                 return request and Seen("http", host=request.host)
-            self._request = None
+            self._request = None  # its first letters were a method's
         return self._without_marks()
 
     def _without_marks(self) -> Seen | None:

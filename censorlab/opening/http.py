@@ -3,6 +3,9 @@
 from typing import Final, NamedTuple
 
 _METHODS: Final = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"CONNECT ", b"DELETE ")
+METHOD_BYTES: Final = max(map(len, _METHODS))
+"""By then a request has shown that it is one."""
+
 _LINE_END: Final = b"\r\n"
 _MAX_HEAD_BYTES: Final = 16_384
 """Twice what common servers accept; no honest request waits for more."""

@@ -1,6 +1,6 @@
 """What a middlebox remembers of one connection."""
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from censorlab.decide import PASS, Treatment
 from censorlab.memory import Contact
@@ -11,7 +11,7 @@ from censorlab.opening.tls import (
     HelloReader,
     as_records,
 )
-from censorlab.packet import quic, tcp
+from censorlab.packet import ip, quic, tcp
 from censorlab.packet.errors import MalformedPacketError
 from censorlab.packet.line import DEFAULT_QUEUE_BYTES
 from censorlab.packet.reassembly import Reassembly
@@ -35,7 +35,8 @@ class FlowKey(NamedTuple):
     @property
     def contact(self) -> Contact:
         """What a censor with a memory calls the same contact again."""
-        return Contact(self.client, self.server, self.server_port)
+        protocol: Literal["tcp", "udp"] = "udp" if self.protocol == ip.UDP else "tcp"
+        return Contact(self.client, self.server, self.server_port, protocol)
 
 
 class Flow:

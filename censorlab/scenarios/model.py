@@ -1,6 +1,7 @@
 """What a scenario is, and how the rows are read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Final, Literal
@@ -101,9 +102,8 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One row.
 
-    ``rules`` may name places for addresses. ``seconds`` is how long the prober
-    may take. ``rivals`` are the explanations that a verdict has to rule out.
-    ``kernel`` says that netfilter or tc can do the same (``independent`` form).
+    ``line`` is lengthened by whoever runs it. ``rivals`` are the explanations that a
+    verdict has to rule out, ``guards`` says against which mistake the row stands.
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9_]{3,40}$")]
@@ -171,14 +171,22 @@ def _placed(rule: Mapping[str, object], places: Mapping[str, tuple[str, ...]]) -
     return placed
 
 
+def _read_all(places: Mapping[str, tuple[str, ...]]) -> Iterator[Scenario]:
+    folder = resources.files("censorlab.scenarios") / "data"
+    for file in _FILES:
+        yield from read_rows((folder / file).read_text(encoding="utf-8"), file, places)
+
+
 @lru_cache(maxsize=1)
 def all_scenarios() -> tuple[Scenario, ...]:
-    """Return every scenario, in the order of the files."""
-    folder = resources.files("censorlab.scenarios") / "data"
-    rows: list[Scenario] = []
-    for file in _FILES:
-        rows += read_rows((folder / file).read_text(encoding="utf-8"), file, town.PLACES)
-    return tuple(rows)
+    """Return every scenario, in the order of the files, in the town of the namespaces."""
+    return tuple(_read_all(town.PLACES))
+
+
+def read_again(name: str, places: Mapping[str, tuple[str, ...]]) -> Scenario:
+    """Return a known scenario in another topology; a place unknown there has no address."""
+    empty = dict.fromkeys(town.PLACES, ())
+    return next(s for s in _read_all({**empty, **places}) if s.name == name)
 
 
 def named(names: Iterable[str]) -> tuple[Scenario, ...]:
@@ -190,5 +198,7 @@ def named(names: Iterable[str]) -> tuple[Scenario, ...]:
     known = {scenario.name: scenario for scenario in all_scenarios()}
     wanted = list(names)
     if unknown := [name for name in wanted if name not in known]:
-        raise BadScenarioError(f"no scenario {unknown[0]!r}: see `reachwatch lab list`")
+        close = get_close_matches(unknown[0], known, n=3)
+        hint = f"; did you mean {', '.join(close)}?" if close else ": see `reachwatch lab list`"
+        raise BadScenarioError(f"no scenario {unknown[0]!r}{hint}")
     return tuple(s for s in known.values() if not wanted or s.name in wanted)

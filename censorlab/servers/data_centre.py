@@ -7,7 +7,7 @@ import os
 import struct
 import sys
 import time
-from typing import Final
+from typing import Any, Final
 
 import trio
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
@@ -18,7 +18,6 @@ from mtproto.transport.connection import Connection
 from mtproto.transport.packets.base_packet import BasePacket
 from mtproto.transport.packets.error_packet import ErrorPacket
 from mtproto.transport.packets.message_packet import UnencryptedMessagePacket
-from mtproto.transport.transports.base_transport import BaseTransport
 
 from censorlab.servers.program import Program
 
@@ -73,7 +72,7 @@ class Session:
     """
 
     def __init__(self) -> None:
-        self._connection: Connection[BaseTransport] = Connection(ConnectionRole.SERVER)
+        self._connection: Connection[Any] = Connection(ConnectionRole.SERVER)
         self._tag = b""
         self._waiting = b""
         self._receiving: CipherContext | None = None

@@ -3,16 +3,15 @@
 import os
 import shutil
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-FOLDER: Final = "/run/reachwatch-lab"
-"""Where a world puts a program's files: a memory file system that only the world sees."""
+from censorlab.world.namespaces import FOLDER
+from censorlab.world.world import Socket
+
+__all__ = ["FOLDER", "MissingProgramError", "Program", "Socket", "executable"]
 
 _SYSTEM_FOLDERS: Final = ("/usr/sbin", "/sbin")
 """Debian leaves them out of an ordinary user's PATH."""
-
-Socket = tuple[Literal["tcp", "udp"], int]
-"""Protocol and port that a server listens on."""
 
 
 class MissingProgramError(RuntimeError):

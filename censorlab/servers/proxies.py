@@ -20,17 +20,13 @@ def microsocks(*, name: str = "microsocks", port: int = SOCKS_PORT) -> Program:
 
 
 def dante(*external: str, name: str = "dante", port: int = SOCKS_PORT) -> Program:
-    """Serve SOCKS5 on every IPv4 address; connections leave from ``external``.
-
-    These are addresses or interfaces; of several, the route decides.
-    """
+    """Serve SOCKS5 on every IPv4 address; connections leave from the ``external`` addresses."""
     leaving = "\n".join(f"external: {each}" for each in external)
     configuration = f"""
 logoutput: stderr
 errorlog: stderr
 internal: 0.0.0.0 port = {port}
 {leaving}
-external.rotation: {"route" if len(external) > 1 else "none"}
 clientmethod: none
 socksmethod: none
 user.privileged: root

@@ -181,7 +181,8 @@ def make_folder(nameservers: Iterable[str]) -> None:
         UnsupportedSystemError: if mounting is not allowed.
     """
     configuration = Path("/etc/resolv.conf").resolve()
-    run(["mount", "-t", "tmpfs", "-o", "mode=0755", "reachwatch-lab", "/run"])
+    for covered in ("/run", "/dev/shm"):  # noqa: S108  shared memory is files too
+        run(["mount", "-t", "tmpfs", "-o", "mode=1777", "reachwatch-lab", covered])
     Path(FOLDER).mkdir()
     text = "".join(f"nameserver {ip_address(server)}\n" for server in nameservers)
     if configuration.is_relative_to("/run"):

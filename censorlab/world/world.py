@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple, Self, TypeVar
 import msgspec
 
 from censorlab.commands import run_command
+from censorlab.engines import check_packets
 from censorlab.packet.line import Line
 from censorlab.rules import Rule
 from censorlab.world.messages import (
@@ -310,8 +311,13 @@ class World(_Namespaces):
         """Put a new middlebox in the path; return the old one's counts.
 
         It knows no connection from before. Packets under way still arrive.
+
+        Raises:
+            NeedsStreamError: for a rule that packets cannot express.
         """
-        return self._change(Change(rules=tuple(rules), line=line or Line(), seed=seed))
+        chosen = tuple(rules)
+        check_packets(chosen)
+        return self._change(Change(rules=chosen, line=line or Line(), seed=seed))
 
     def counts(self) -> Counts:
         """Return the packets since the rules last changed."""

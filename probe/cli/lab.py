@@ -118,3 +118,256 @@ def _missing(extra: str, error: ModuleNotFoundError) -> list[str]:
         f"this needs the extra '{extra}' ({error.name} is missing)",
         f"pip install 'reachwatch[{extra}]'",
     ]
+
+
+def _list(args: argparse.Namespace) -> int:
+    from censorlab.scenarios.model import all_scenarios  # noqa: PLC0415 - start-up time
+
+    rows = [_described(scenario) for scenario in all_scenarios()]
+    if args.format == "json":
+        for row in rows:
+            _say(orjson.dumps(row).decode())
+        return EXIT_OK
+    wide = max(len(row["name"]) for row in rows)
+    group = ""
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    for row in sorted(rows, key=lambda row: groups.index(row["group"])):
+        if row["group"] != group:
+            group = row["group"]
+            _say(f"{group}:")
+        _say(f"  {row['name']:<{wide}}  {row['title']}")
+    n_benign = sum(row["is_benign"] for row in rows)
+    _say(f"{len(rows)} scenarios; in {n_benign} of them nobody blocks anything")
+    return EXIT_OK
+
+
+def _described(scenario: "Scenario") -> dict[str, Any]:
+    import msgspec  # noqa: PLC0415 - start-up time
+
+    return {**msgspec.to_builtins(scenario), "is_benign": scenario.is_benign}
+
+
+def _up(args: argparse.Namespace) -> int:
+    from censorlab.matrix.outcome import Cell  # noqa: PLC0415 - start-up time
+    from censorlab.matrix.run import line_of  # noqa: PLC0415
+    from censorlab.scenarios.forms import STAGES  # noqa: PLC0415
+    from censorlab.scenarios.model import named  # noqa: PLC0415
+
+    (scenario,) = named([args.name])
+    form = _form(args)
+    cell = Cell(scenario.name, form, args.loss, args.rtt / 1000, args.seed)
+    with (
+        _ending_on_sigterm(),
+        _failing_clearly(),
+        STAGES[form](scenario, line_of(scenario, cell), args.seed, _authorities()) as stage,
+    ):
+        _note(f"{scenario.name}: {scenario.title} ({form})")
+        _note(f"targets list: {stage.targets}")
+        words = args.words
+        if not words and sys.stdin.isatty():
+            words = [os.environ.get("SHELL", "/bin/sh")]
+            _note("a shell behind the censor; leave it to end the scenario")
+        if words:
+            import subprocess  # noqa: PLC0415 - start-up time
+
+            return subprocess.run(stage.words(words), check=False).returncode  # noqa: S603  the user's own command
+        _note("behind the censor:  " + " ".join(stage.words(["COMMAND"])))
+        _note("until interrupted")
+        while True:
+            time.sleep(3600)
+
+
+def _run(args: argparse.Namespace) -> int:
+    args.losses, args.rtts, args.seeds = [args.loss], [args.rtt], 1
+    outcomes = []
+    for scenario, own in _measured(args, jobs=1, path=None):
+        outcomes += own
+        _say(f"{scenario.name}: {scenario.title}")
+        for outcome in own:
+            truth = scenario.truth_of(outcome.target)
+            arranged = f"{'|'.join(truth.states)} {truth.mechanism or truth.benign_cause or ''}"
+            said = outcome.error or (
+                f"{outcome.state} {outcome.verdict} {outcome.n_ok}/{outcome.n_total} "
+                f"{outcome.rule_id}"
+            )
+            mark = "right" if outcome.is_right else "WRONG"
+            _say(f"  {mark}  {outcome.target}: {said}   (arranged: {arranged.strip()})")
+    return _ended(outcomes)
+
+
+def _matrix(args: argparse.Namespace) -> int:
+    from analysis.chart.confusion import confusion_chart  # noqa: PLC0415 - extras may be absent
+    from analysis.chart.style import save_png  # noqa: PLC0415
+    from censorlab.matrix.confusion import as_csv, as_text, confusion, wrong  # noqa: PLC0415
+    from censorlab.matrix.sweep import FULL, QUICK  # noqa: PLC0415
+
+    losses, rtts_s, seeds = QUICK if args.quick else FULL
+    args.losses = args.loss or list(losses)
+    args.rtts = args.rtt or [rtt_s * 1000 for rtt_s in rtts_s]
+    args.seeds = args.seeds or seeds
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = args.jobs or JOBS_PER_CORE * (os.cpu_count() or 1)
+    outcomes: list[Outcome] = []
+    started = time.monotonic()
+    for number, (scenario, own) in enumerate(_measured(args, jobs, folder / OUTCOMES), 1):
+        outcomes += own
+        _progress(f"{number} {scenario.name}", time.monotonic() - started)
+    _progress("", 0)
+    if not outcomes:
+        raise CommandError(EXIT_BAD_INPUT, ["no scenario could be measured in this form"])
+    table = confusion(outcomes)
+    (folder / "confusion.csv").write_text(as_csv(table), encoding="utf-8")
+    (folder / "confusion.png").write_bytes(save_png(confusion_chart(table, _source(outcomes))))
+    if args.format == "json":
+        import msgspec  # noqa: PLC0415 - start-up time
+
+        _say(orjson.dumps(msgspec.to_builtins(table)).decode())
+    else:
+        for line in (*as_text(table), "", *wrong(outcomes)):
+            _say(line)
+        for name in (OUTCOMES, "confusion.csv", "confusion.png"):
+            _say(f"  Written  {folder / name}")
+    return _ended(outcomes)
+
+
+def _measured(
+    args: argparse.Namespace, jobs: int, path: Path | None
+) -> "Iterator[tuple[Scenario, list[Outcome]]]":
+    """Measure the cells that the arguments ask for; say which cannot be had here."""
+    from censorlab.matrix.run import code_of, run_cell  # noqa: PLC0415 - start-up time
+    from censorlab.matrix.sweep import cells, sweep  # noqa: PLC0415
+    from censorlab.scenarios.forms import inexpressible  # noqa: PLC0415
+    from censorlab.scenarios.model import named  # noqa: PLC0415
+
+    form = _form(args)
+    wanted = []
+    for scenario in named(args.names):
+        reason = inexpressible(form, scenario)
+        if reason is None:
+            wanted.append(scenario)
+        else:
+            _note(f"not measured: {scenario.name}: {reason}")
+    known = {scenario.name: scenario for scenario in wanted}
+    prober, authorities = _prober(), _authorities()
+
+    def measure(cell: "Cell") -> "list[Outcome]":
+        return run_cell(known[cell.scenario], cell, prober, authorities)
+
+    rtts_s = [rtt / 1000 for rtt in args.rtts]
+    chosen = cells(wanted, form, args.losses, rtts_s, args.seeds)
+    with _ending_on_sigterm(), _failing_clearly():
+        for own in sweep(
+            chosen,
+            measure,
+            jobs=jobs,
+            path=path,
+            code_of=lambda name: code_of(known[name], prober),
+        ):
+            yield known[own[0].scenario], own
+
+
+def _ended(outcomes: "Sequence[Outcome]") -> int:
+    """Exit 10 if anything was called blocked that nobody blocks."""
+    false_alarms = [outcome for outcome in outcomes if outcome.is_false_alarm]
+    for outcome in false_alarms:
+        _note(f"called {outcome.state}, and nobody blocks: {outcome.scenario} {outcome.target}")
+    return EXIT_FAIL_ON if false_alarms else EXIT_OK
+
+
+def _form(args: argparse.Namespace) -> Any:
+    """Choose the form; where packets cannot be had, say so and take loopback."""
+    from censorlab.scenarios.forms import missing_for_packets  # noqa: PLC0415 - start-up time
+
+    if args.form == "loopback":
+        return args.form
+    reason = missing_for_packets()
+    if reason is None:
+        return "middlebox" if args.form == "auto" else args.form
+    if args.form != "auto":
+        raise CommandError(EXIT_BAD_INPUT, [f"no namespaces here: {reason}"])
+    _note(f"no namespaces here ({reason}): running the loopback form")
+    return "loopback"
+
+
+def _prober() -> "Prober":
+    from censorlab.matrix.run import Prober  # noqa: PLC0415 - start-up time
+
+    def words(targets: str, results: str, seed: int) -> Sequence[str]:
+        return [
+            *(sys.executable, "-m", "probe.cli.main", "check", targets),
+            *("--results", results, "--format", "json", "--quiet"),
+            *("--network-type", "lab", "--seed", str(seed)),
+        ]
+
+    return Prober(words, f"{__version__} rules {RULES_VERSION}")
+
+
+def _authorities() -> "Authorities":
+    from censorlab.authority import new_authority  # noqa: PLC0415 - start-up time
+    from censorlab.scenarios.cast import Authorities  # noqa: PLC0415
+
+    now = datetime.fromtimestamp(time.time(), tz=UTC)
+    return Authorities(new_authority("Lab (simulated)"), new_authority("Forger (simulated)"), now)
+
+
+def _source(outcomes: "Sequence[Outcome]") -> str:
+    cells = {outcome.cell for outcome in outcomes}
+    forms = ", ".join(sorted({cell.form for cell in cells}))
+    return (
+        f"reachwatch {__version__}, rules {RULES_VERSION}; {len(cells)} runs of "
+        f"{len({cell.scenario for cell in cells})} simulated scenarios ({forms})"
+    )
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C, so that nothing is left behind."""
+
+    def end(_number: int, _frame: object) -> NoReturn:
+        raise CommandError(EXIT_TERMINATED, ["stopped; what was measured is stored"])
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _failing_clearly() -> Iterator[None]:
+    """Turn what the machine or an installation lacks into a message."""
+    from censorlab.engines import NeedsPacketsError  # noqa: PLC0415 - start-up time
+    from censorlab.matrix.outcome import BadOutcomesError  # noqa: PLC0415
+    from censorlab.process import LabFailedError  # noqa: PLC0415
+    from censorlab.servers.program import MissingProgramError  # noqa: PLC0415
+    from censorlab.world.system import UnsupportedSystemError  # noqa: PLC0415
+    from censorlab.world.world import WorldFailedError  # noqa: PLC0415
+
+    try:
+        yield
+    except MissingProgramError as error:
+        raise CommandError(EXIT_BAD_INPUT, [str(error), "all at once: make peers"]) from None
+    except (
+        BadOutcomesError,
+        LabFailedError,
+        NeedsPacketsError,
+        UnsupportedSystemError,
+        WorldFailedError,
+    ) as error:
+        raise CommandError(EXIT_BAD_INPUT, [f"the lab did not run: {error}"]) from None
+
+
+def _progress(text: str, seconds: float) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text and f'{seconds:.0f} s  {text}'}")
+        sys.stderr.flush()
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

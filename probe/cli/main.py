@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from analysis.cli import configure_plot, configure_report
 from probe import __version__
 from probe.cli.errors import EXIT_BUG, EXIT_INTERRUPT, EXIT_OK, EXIT_USAGE, CommandError
+from probe.cli.lab import configure_lab
 
 STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
 
@@ -33,12 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _results(commands)
     configure_report(commands.add_parser("report", help="draw results into one offline HTML page"))
     configure_plot(commands.add_parser("plot", help="draw one chart as SVG or PNG"))
-    lab = commands.add_parser("lab", help="simulated censors on this machine")
-    lab_commands = lab.add_subparsers(dest="action", metavar="ACTION", required=True)
-    demo = lab_commands.add_parser(
-        "demo", help="measure a scripted history of censorship and draw it (no internet needed)"
-    )
-    demo.add_argument("-o", "--output", default="demo", help="directory to write (default: demo)")
+    configure_lab(commands)
     return parser
 
 
@@ -141,9 +137,9 @@ def _dispatch(args: argparse.Namespace) -> int:
 
             return plot_command(args)
         case _:
-            from probe.cli.demo import demo_command  # noqa: PLC0415 - start-up time
+            from probe.cli.lab import lab_command  # noqa: PLC0415 - start-up time
 
-            return demo_command(args)
+            return lab_command(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

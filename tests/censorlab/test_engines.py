@@ -1,11 +1,13 @@
 """Each engine says what it cannot express, and no rule is beyond both."""
 
+import socket
 from typing import get_args
 
 import msgspec
 import pytest
 
 from censorlab.engines import NeedsPacketsError, NeedsStreamError, check_chunks, check_packets
+from censorlab.process import LabFailedError, LabProcess
 from censorlab.rules import (
     Blackout,
     Divert,
@@ -21,8 +23,10 @@ from censorlab.rules import (
     RandomLoss,
     Rule,
     SynAckRst,
+    TcpRefuse,
     UdpDrop,
 )
+from censorlab.topology import DC_ADDRESSES
 
 from .test_rules import REQUIRED
 
@@ -64,3 +68,13 @@ def test_the_only_udp_of_loopback_is_dns() -> None:
     check_chunks((UdpDrop(), UdpDrop(port=53)))
     with pytest.raises(NeedsPacketsError, match=r"udp_drop .*DNS"):
         check_chunks((UdpDrop(port=443),))
+
+
+def test_the_lab_refuses_and_changes_nothing(lab: LabProcess) -> None:
+    """A rule beyond loopback is an error with its reason, and the former rules still hold."""
+    address = DC_ADDRESSES["dc1"]
+    lab.apply([TcpRefuse(addresses=(address,))])
+    with pytest.raises(LabFailedError, match="icmp_reject needs packets: an ICMP error"):
+        lab.apply([Blackout(), IcmpReject()])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, lab.ready.ports["dc1"]), 5)

@@ -19,11 +19,14 @@ import pytest
 
 from censorlab.process import LabProcess
 from censorlab.rules import (
+    Allowlist,
     Blackout,
     EncryptedDnsDrop,
     ForgedCertificate,
     Freeze,
+    HttpBlockpage,
     IpDrop,
+    RecordDrop,
     SniDrop,
     SniRst,
     TcpRefuse,
@@ -263,7 +266,7 @@ def test_sni_drop_is_acknowledged_silence(lab: LabProcess, indifferent: ssl.SSLC
 
 def test_throttle_paces_one_name_only(lab: LabProcess, indifferent: ssl.SSLContext) -> None:
     """The rate is the parameter's within 20 %; the same address under another name is not slow."""
-    rate = 16_000
+    rate = 32_000
     lab.apply([Throttle(server_name=SERVICE_PATTERN, rate_bytes_per_s=rate)])
     slow = get(lab, indifferent, NAME)
     assert len(slow.body) / slow.seconds == pytest.approx(rate, rel=0.2)
@@ -353,3 +356,38 @@ def test_a_burst_of_connections_is_not_slowed(lab: LabProcess) -> None:
     finally:
         for sock in socks:
             sock.close()
+
+
+def test_the_second_record_is_lost(lab: LabProcess, trusting: ssl.SSLContext) -> None:
+    """A handshake that completes, a request that is acknowledged, and no answer to it."""
+    lab.apply([RecordDrop(server_name=SERVICE_PATTERN)])
+    with (
+        connected(WEB_ADDRESS, lab.ready.ports[NAME]) as sock,
+        trusting.wrap_socket(sock, server_hostname=NAME) as tls,
+    ):
+        tls.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        tls.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            tls.recv(1)
+        assert tcp_info(tls).unacked == 0
+
+
+def test_a_page_is_injected(lab: LabProcess) -> None:
+    """Instead of whatever the true server would have said."""
+    redirect = "HTTP/1.1 302 Found\r\nLocation: http://warning.test/\r\n\r\n"
+    lab.apply([HttpBlockpage(host=SERVICE_PATTERN, response=redirect)])
+    with connected(WEB_ADDRESS, lab.ready.ports[NAME]) as sock:
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        with sock.makefile("rb") as answer:
+            assert answer.read() == redirect.encode()
+
+
+def test_an_allowlist_covers_the_proxy_too(lab: LabProcess) -> None:
+    """Places elsewhere can be connected to, and hear nothing."""
+    lab.apply([Allowlist(addresses=(WEB_ADDRESS,))])
+    address, port = lab.proxy_url.removeprefix("socks5://").split(":")
+    with connected(address, int(port)) as sock:
+        sock.sendall(b"\x05\x01\x00")
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)

@@ -110,3 +110,17 @@ def test_a_dead_lab_is_an_error_not_a_wait() -> None:
         assert_gone(handles)
         with pytest.raises(LabFailedError, match="the lab has ended"):
             lab.apply([])
+
+
+def test_a_silent_lab_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab that does not answer in time is killed: a late answer must not pass for the next."""
+    monkeypatch.setattr("censorlab.process.ANSWER_LIMIT_S", 0.2)
+    with LabProcess() as lab:
+        handles, folder = family_of(lab.pid), lab.targets_path.parent
+        os.kill(lab.pid, signal.SIGSTOP)
+        with pytest.raises(LabFailedError, match=r"no answer from the lab in 0\.2 s"):
+            lab.apply([Blackout()])
+        assert_gone(handles)
+        with pytest.raises(LabFailedError, match="the lab has ended"):
+            lab.apply([])
+    assert not folder.exists()

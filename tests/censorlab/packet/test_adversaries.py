@@ -35,7 +35,21 @@ from censorlab.rules import (
 )
 
 from .quic_client import initial
-from .talk import DATA, FOUR, HELLO, ISN, NAME, RST_ACK, SIX, Conversation, over, shown, talk
+from .talk import (
+    DATA,
+    FOUR,
+    HELLO,
+    ISN,
+    NAME,
+    RST_ACK,
+    SIX,
+    Conversation,
+    Ends,
+    ends,
+    over,
+    shown,
+    talk,
+)
 
 RST = [("down", RST_ACK), ("up", RST_ACK)]
 PASSES = [("up", DATA)]
@@ -94,34 +108,34 @@ def test_an_end_from_both_sides_passes() -> None:
 
 def test_ip_options_hide_nothing() -> None:
     """An IPv4 header of 24 bytes, an IPv6 one with a hop-by-hop header."""
-    for ends in (FOUR, SIX):
-        with over(ends):
+    for used in (FOUR, SIX):
+        with over(used):
             chat = talk(SniRst(server_name=NAME))
             packet = tcp.build(
                 chat.client, chat.server, seq=ISN + 1, ack=1, flags=24, ttl=64, data=HELLO
             )
-            if ends is FOUR:
+            if used is FOUR:
                 size = (len(packet) + 4).to_bytes(2, "big")
                 packet = b"\x46" + packet[1:2] + size + packet[4:20] + b"\x94\x04\0\0" + packet[20:]
             else:
                 options = bytes((ip.TCP, 0, 1, 4)) + bytes(4)
-                packet = ip.build(ends.client, ends.server, 0, options + packet[40:], 64)
+                packet = ip.build(used.client, used.server, 0, options + packet[40:], 64)
             assert shown(chat.box.handle("up", packet, 0.0)) == RST
 
 
-@pytest.mark.parametrize("ends", [FOUR, SIX], ids=["IPv4", "IPv6"])
-def test_fragments_meet_rules_about_places_only(ends: object) -> None:
+@pytest.mark.parametrize("used", [FOUR, SIX], ids=["IPv4", "IPv6"])
+def test_fragments_meet_rules_about_places_only(used: Ends) -> None:
     """They have no port and no stream; what drops the address drops them."""
-    with over(ends):  # type: ignore[arg-type]  a table's cell
+    with over(used):
         chat = talk()
         packet = tcp.build(
             chat.client, chat.server, seq=ISN + 1, ack=1, flags=24, ttl=64, data=HELLO
         )
-        if ends is FOUR:
+        if used is FOUR:
             fragment = packet[:6] + b"\x20\x00" + packet[8:]
         else:
             more = bytes((ip.TCP, 0, 0, 1)) + bytes(4)
-            fragment = ip.build(ends.client, ends.server, 44, more + packet[40:], 64)
+            fragment = ip.build(used.client, used.server, 44, more + packet[40:], 64)
         assert len(Middlebox((SniRst(server_name=NAME),)).handle("up", fragment, 0.0)) == 1
         everything = IpDrop(addresses=("0.0.0.0/0", "::/0"))
         assert Middlebox((everything,)).handle("up", fragment, 0.0) == []
@@ -154,19 +168,24 @@ def quic_box() -> Middlebox:
 
 
 def datagram(data: bytes, port: int = 50_000) -> bytes:
-    return udp.build((FOUR.client, port), (FOUR.server, 443), data, 64)
+    return udp.build((ends().client, port), (ends().server, 443), data, 64)
 
 
-def test_a_quic_hello_over_several_datagrams_is_read() -> None:
+@pytest.mark.parametrize("used", [FOUR, SIX], ids=["IPv4", "IPv6"])
+def test_a_quic_hello_over_several_datagrams_is_read(used: Ends) -> None:
     """In either order of its halves; what completes it is dropped, with all that follows."""
-    message = HELLO[5:]
-    halves = [(0, message[:200]), (200, message[200:])]
-    for order in (halves, halves[::-1]):
-        box = quic_box()
-        packets = [datagram(initial(b"8 bytes!", n, [piece])) for n, piece in enumerate(order)]
-        fates = [bool(box.handle("up", packet, 0.0)) for packet in (*packets, datagram(b"later"))]
-        assert fates == [True, False, False]
-        assert not box.handle("up", datagram(b"another socket", port=50_001), 1.0)
+    with over(used):
+        message = HELLO[5:]
+        halves = [(0, message[:200]), (200, message[200:])]
+        for order in (halves, halves[::-1]):
+            box = quic_box()
+            packets = [datagram(initial(b"8 bytes!", n, [piece])) for n, piece in enumerate(order)]
+            fates = [
+                bool(box.handle("up", packet, 0.0)) for packet in (*packets, datagram(b"later"))
+            ]
+            assert fates == [True, False, False]
+            assert not box.handle("up", datagram(b"another socket", port=50_001), 1.0)
+            assert Conversation(box).is_open  # a browser falls back to TCP
 
 
 def test_a_quic_hello_in_coalesced_or_shuffled_pieces_is_read() -> None:
@@ -237,10 +256,10 @@ def test_a_damaged_conversation_never_raises(data: st.DataObject) -> None:
             )
             at = data.draw(st.integers(0, 600))
             up = data.draw(st.booleans())
-            ends = (chat.client, chat.server) if up else (chat.server, chat.client)
+            route = (chat.client, chat.server) if up else (chat.server, chat.client)
             packet = bytearray(
                 tcp.build(
-                    *ends,
+                    *route,
                     seq=ISN + 1 + at,
                     ack=data.draw(st.integers(0, 2**32 - 1)),
                     flags=data.draw(st.integers(0, 63)),

@@ -14,11 +14,13 @@ from censorlab.process import LabProcess
 from censorlab.rules import (
     Blackout,
     DnsForge,
+    DnsHijack,
     DnsNxdomain,
     DnsRefused,
     DnsServfail,
     DnsTimeout,
     Rule,
+    UdpDrop,
 )
 from censorlab.topology import (
     HONEST_RESOLVER_ADDRESS,
@@ -138,6 +140,29 @@ def test_refusals(lab: LabProcess, rule: Rule, rcode: dns.rcode.Rcode | None) ->
     assert addresses(control) == {"127.20.1.1"}
     (honest,) = ask_udp(HONEST_RESOLVER_ADDRESS, lab.ready.ports["lab2-udp"], query())
     assert addresses(honest) == TRUE
+
+
+@pytest.mark.parametrize("name", [SERVICE_PATTERN, None])
+def test_a_hijacker_answers_alone(lab: LabProcess, name: str | None) -> None:
+    """One answer, and an empty one for the other family; the far resolver is out of reach."""
+    lab.apply([DnsHijack(name=name, address="192.0.2.7")])
+    (hijacked,) = at_censored(lab)
+    assert addresses(hijacked) == {"192.0.2.7"}
+    (empty,) = at_censored(lab, query(record="AAAA"))
+    assert (empty.rcode(), empty.answer) == (dns.rcode.NOERROR, [])
+    (other,) = at_censored(lab, query("www.alpha.test"))
+    assert addresses(other) == {"127.20.1.1" if name else "192.0.2.7"}
+    assert addresses(ask_tcp(lab, query())) == TRUE
+    (honest,) = ask_udp(HONEST_RESOLVER_ADDRESS, lab.ready.ports["lab2-udp"], query())
+    assert addresses(honest) == TRUE
+
+
+def test_dropped_udp_leaves_tcp(lab: LabProcess) -> None:
+    """As port 53, at the resolver's address or all."""
+    for rule in (UdpDrop(port=53), UdpDrop(addresses=(RESOLVER_ADDRESS,))):
+        lab.apply([rule])
+        assert at_censored(lab) == []
+        assert addresses(ask_tcp(lab, query())) == TRUE
 
 
 def test_blackout_silences_every_resolver(lab: LabProcess) -> None:

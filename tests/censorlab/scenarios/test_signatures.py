@@ -38,8 +38,8 @@ def differing(scenario: Scenario, authorities: Authorities) -> list[str]:
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[str]]]]:
     """Start the scenarios of all tests that were chosen."""
-    chosen = {getattr(item, "callspec", None) for item in request.session.items}
-    names = {call.params["name"] for call in chosen if call and "name" in call.params}
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    names = {call.params.get("name") for call in calls if call is not None}
     now = datetime.fromtimestamp(time.time(), tz=UTC)
     authorities = Authorities(new_authority("Lab"), new_authority("Forger"), now)
     with ThreadPoolExecutor(AT_ONCE) as pool:

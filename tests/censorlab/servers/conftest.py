@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import netns
 import pytest
 
+import netns
 from censorlab.authority import AuthorityKeys, new_authority
 from censorlab.servers.program import FOLDER, MissingProgramError, Program
 

@@ -11,7 +11,7 @@ import pytest
 from censorlab.authority import AuthorityKeys, new_authority
 from censorlab.servers.certificates import expired_leaf, future_leaf, leaf, self_signed
 from censorlab.servers.clock import skewed_words
-from censorlab.servers.program import MissingProgramError, Program, executable
+from censorlab.servers.program import MissingProgramError, executable
 from censorlab.servers.web import LARGE_BYTES, LARGE_PATH, PAGE_BYTES, Site, nginx
 
 pytestmark = pytest.mark.netns
@@ -156,11 +156,3 @@ except ssl.SSLCertVerificationError as error:
 def test_what_is_missing_is_named_with_its_package() -> None:
     with pytest.raises(MissingProgramError, match=r"no-such-server .* Debian package its-package"):
         executable("no-such-server", "its-package")
-
-
-def test_the_files_are_below_the_name(authority: AuthorityKeys, now: datetime) -> None:
-    try:
-        program: Program = nginx(sites(authority, now), name="other")
-    except MissingProgramError as error:
-        pytest.skip(str(error))
-    assert all(file.startswith("other/") for file in program.files)
