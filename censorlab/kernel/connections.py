@@ -27,7 +27,6 @@ from censorlab.kernel.networks import Family, servers, statement, toward
 from censorlab.kernel.patterns import Patterns
 from censorlab.kernel.places import HAS_DATA, SYN
 from censorlab.rules import (
-    EVERYWHERE,
     DnsTimeout,
     DropAfterPackets,
     EchDrop,
@@ -48,13 +47,8 @@ from censorlab.rules import (
 
 _HELLO: Final = "@ih,0,8 0x16 @ih,40,8 0x01"
 """A record of handshake messages whose first is a ClientHello (RFC 8446 §4)."""
-_REQUEST: Final = "@ih,0,32 { {} }".replace(
-    "{}",
-    ", ".join(
-        f"0x{method.hex()}"
-        for method in (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"DELE")
-    ),
-)
+_METHODS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"DELE")
+_REQUEST: Final = f"@ih,0,32 {{ {', '.join(f'0x{method.hex()}' for method in _METHODS)} }}"
 _TLS_12_OR_LATER: Final = "@ih,72,16 0x0303"
 """The version that the hello calls its highest, if no extension knows better."""
 _OFFERS_TLS_13: Final = (
@@ -66,9 +60,6 @@ of seven millions its random bytes say the same."""
 _HAS_ECH: Final = (patterns.Pattern(b"\xfe\x0d\x00"), patterns.Pattern(b"\xfe\x0d\x01"))
 """The extension's type and its length, which is below 512 (draft-ietf-tls-esni).
 In one hello of fifteen thousands random bytes say the same."""
-
-_PER_CONNECTION: Final = "type mark; flags dynamic; size 65536;"
-
 
 _Answer = SniRst | SniReset | SniDropReply | HttpHostRst
 _ByName = (
@@ -196,15 +187,11 @@ def remembered_lines(rules: Iterable[Rule], family: Family, client_device: str) 
     """Return the nftables rules against new connections to where an old one was hit."""
     if not _residual_s(rules):
         return []
-    up, where = toward(client_device, "up"), _contact(family)
-    return [
-        statement(up, "meta l4proto tcp", SYN, f"{where} @struck", "drop"),
-        statement(up, "meta l4proto udp ct state new", f"{where} @struck", "drop"),
-    ]
+    return [statement(toward(client_device, "up"), SYN, f"{_contact(family)} @struck", "drop")]
 
 
 def _contact(family: Family) -> str:
-    return f"{family} saddr . {family} daddr . th dport"
+    return f"{family} saddr . {family} daddr . tcp dport"
 
 
 def treatment_lines(
@@ -227,7 +214,7 @@ def treatment_lines(
         lines.append(statement(up, packet_has(FRESH), connection_has(strikes), keep))
     lines.append(statement(connection_has(SILENCED), "drop"))
     for one in sorted(bits, key=lambda one: isinstance(one.rule, _Answer)):
-        lines += _treatment(one, up, down, family)
+        lines += _treatment(one, down, family)
     for rule in known:
         if isinstance(rule, DnsTimeout):
             asked = packet_has(strings.bit(patterns.dns_name(rule.name)))
@@ -247,7 +234,7 @@ def _frozen(rule: FreezePackets, family: Family, client_device: str) -> list[str
     ]
 
 
-def _treatment(one: Marked, up: str, down: str, family: Family) -> list[str]:
+def _treatment(one: Marked, down: str, family: Family) -> list[str]:
     is_one = connection_has(one.bit)
     fresh, later = packet_has(FRESH), packet_lacks(FRESH)
     # The server's twin of the RST: the hello itself, turned into one.
@@ -264,8 +251,8 @@ def _treatment(one: Marked, up: str, down: str, family: Family) -> list[str]:
         case DropAfterPackets(packets=0):
             return [statement(is_one, later, "drop")]
         case DropAfterPackets(packets=packets):
-            limit = f"ct id limit rate over 1/week burst {packets} packets"
-            return [statement(is_one, later, f"add @counted{one.bit:x} {{ {limit} }} drop")]
+            more = f"ct id limit rate over 1/day burst {packets} packets"
+            return [statement(is_one, later, f"add @counted{one.bit:x} {{ {more} }} drop")]
         case SniReset(to="client"):
             return [statement(is_one, fresh, copy, to_client)]
         case SniReset(to="server"):
@@ -280,9 +267,11 @@ def _treatment(one: Marked, up: str, down: str, family: Family) -> list[str]:
                 statement(is_one, down, "tcp flags & (fin | rst) != 0x0", "drop"),
             ]
         case Police(rate_bytes_per_s=rate, burst_bytes=burst):
+            # The bucket of nftables holds the burst and one second of the rate: one
+            # smaller than that second is not to be had.
             more = f"burst {max(0, burst - rate)} bytes"
-            limit = f"ct id limit rate over {rate} bytes/second {more}"
-            return [statement(is_one, down, f"add @counted{one.bit:x} {{ {limit} }} drop")]
+            much = f"ct id limit rate over {rate} bytes/second {more}"
+            return [statement(is_one, down, f"add @counted{one.bit:x} {{ {much} }} drop")]
         case Throttle():
             classes = ", ".join(f"{n:#x} : 1:{n:x}" for n in range(1, N_CLASSES + 1))
             own = f"meta priority set ct mark & {CLASS:#x} map {{ {classes} }}"

@@ -56,11 +56,10 @@ def dns_name(pattern: str) -> Pattern:
 
 
 def _plain(pattern: str) -> bytes:
-    try:
-        name = pattern.lower().rstrip(".").encode("idna" if not pattern.isascii() else "ascii")
-    except UnicodeError as error:
-        raise NeedsEngineError(f"name {pattern!r}: {error}") from error
-    return name
+    name = pattern.lower().rstrip(".")
+    if not name.isascii() or not all(0 < len(label) < 64 for label in name.split(".")):
+        raise NeedsEngineError(f"{pattern!r} is not a name as it is on the wire (RFC 1035)")
+    return name.encode()
 
 
 class Patterns:

@@ -32,7 +32,7 @@ _SYN_ACK: Final = "tcp flags & (syn | ack) == (syn | ack)"
 HAS_DATA: Final = "@ih,0,8 0x00-0xff"
 """Something follows the TCP header: without that the match finds nothing to read."""
 
-MILLION: Final = 1_000_000
+_MILLION: Final = 1_000_000
 
 _UNREACHABLE: Final[dict[Family, dict[int, str]]] = {
     "ip": {
@@ -75,7 +75,10 @@ def is_about_places(rule: Rule) -> bool:
 
 def lost(share: float) -> str:
     """Return the rule that loses a share of the packets, by the kernel's own chance."""
-    return f"numgen random mod {MILLION} < {round(share * MILLION)} drop"
+    parts = round(share * _MILLION)
+    if parts in (0, _MILLION):  # nftables refuses comparisons that say nothing
+        return "drop" if parts else "continue"
+    return f"numgen random mod {_MILLION} < {parts} drop"
 
 
 def place_lines(rules: Iterable[Rule], family: Family, client_device: str) -> list[str]:
@@ -123,9 +126,7 @@ def _silence(rule: Rule, family: Family, client_device: str) -> list[str]:
         case UdpDrop(addresses=addresses, port=port):
             match = servers(family, addresses, "up")
             return (
-                []
-                if match is None
-                else [statement(up, match, port_of(port, "up", "udp"), "drop")]
+                [] if match is None else [statement(up, match, port_of(port, "up", "udp"), "drop")]
             )
         case Allowlist(addresses=addresses):
             out = servers(family, addresses, "up", inside=False)
@@ -145,7 +146,9 @@ def _losses(rule: Rule, family: Family, client_device: str) -> list[str]:
     if not isinstance(rule, RandomLoss):
         return []
     return [
-        statement(toward(client_device, direction), match, port_of(rule.port, direction), lost(rule.share))
+        statement(
+            toward(client_device, direction), match, port_of(rule.port, direction), lost(rule.share)
+        )
         for direction in get_args(Direction)
         if (match := servers(family, rule.addresses, direction)) is not None
     ]
@@ -170,6 +173,10 @@ def _answers(rule: Rule, family: Family, client_device: str) -> list[str]:
             # The packet itself is rewritten, so it keeps the server's time and route.
             return [statement(down, match, where, _SYN_ACK, "tcp flags set rst | ack accept")]
         case IcmpReject(code=code):
-            return [statement(up, match, port_of(port, "up"), f"reject with {_UNREACHABLE[family][code]}")]
+            return [
+                statement(
+                    up, match, port_of(port, "up"), f"reject with {_UNREACHABLE[family][code]}"
+                )
+            ]
         case _:
             return [statement(up, match, port_of(port, "up", "tcp"), SYN, "reject with tcp reset")]

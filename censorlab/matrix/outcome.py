@@ -29,6 +29,15 @@ class Cell(NamedTuple):
     seed: int
 
 
+class Run(NamedTuple):
+    """What the outcomes of a cell share: ``error`` is why a prober gave no verdict."""
+
+    cell: Cell
+    seconds: float
+    code: str
+    error: str
+
+
 class Judged(Struct, frozen=True):
     """What of a verdict is compared: the columns of a prober's line that matter here."""
 
@@ -104,6 +113,26 @@ def is_right(truth: Truth, judged: Judged | None) -> bool:
 def is_false_alarm(truth: Truth, judged: Judged | None) -> bool:
     """Whether something is called blocked that nobody blocks."""
     return judged is not None and judged.state in BLOCKED_STATES and not truth.is_blocked
+
+
+def outcome_of(run: Run, target: str, truth: Truth, judged: Judged | None) -> Outcome:
+    """Put a verdict beside the truth; a prober without one is never right."""
+    return Outcome(
+        **run.cell._asdict(),
+        target=target,
+        truth=truth.label,
+        is_benign=not truth.is_blocked,
+        verdict=label_of(judged),
+        state=judged.state if judged else "",
+        rule_id=judged.rule_id if judged else "",
+        n_ok=judged.n_ok if judged else 0,
+        n_total=judged.n_total if judged else 0,
+        is_right=is_right(truth, judged),
+        is_false_alarm=is_false_alarm(truth, judged),
+        seconds=run.seconds,
+        code=run.code,
+        error=run.error,
+    )
 
 
 def read_outcomes(path: Path) -> Iterator[Outcome]:

@@ -9,18 +9,11 @@ from typing import Final, NamedTuple
 import msgspec
 import orjson
 
-from censorlab.matrix.outcome import (
-    Cell,
-    Judged,
-    Outcome,
-    is_false_alarm,
-    is_right,
-    label_of,
-)
+from censorlab.matrix.outcome import Cell, Judged, Outcome, Run, outcome_of
 from censorlab.packet.line import Line
-from censorlab.scenarios.model import Scenario
 from censorlab.scenarios.cast import Authorities
 from censorlab.scenarios.forms import STAGES
+from censorlab.scenarios.model import Scenario
 from censorlab.scenarios.stage import TARGET_IDS, Stage
 from censorlab.world.world import WorldFailedError
 
@@ -68,7 +61,7 @@ def run_cell(
         NeedsPacketsError, NeedsEngineError: if the form cannot express the scenario.
     """
     started = time.monotonic()
-    target_ids = TARGET_IDS
+    target_ids: tuple[str, ...] = TARGET_IDS
     try:
         with STAGES[cell.form](scenario, line_of(scenario, cell), cell.seed, authorities) as ready:
             started = time.monotonic()
@@ -77,8 +70,9 @@ def run_cell(
     except WorldFailedError as failure:
         judged, error = {}, str(failure)
     seconds = time.monotonic() - started
+    run = Run(cell, round(seconds, 3), code_of(scenario, prober), error)
     return [
-        _outcome(scenario, cell, target, judged.get(target), prober, seconds, error)
+        outcome_of(run, target, scenario.truth_of(target), judged.get(target))
         for target in target_ids
     ]
 
@@ -97,31 +91,3 @@ def _measure(ready: Stage, cell: Cell, prober: Prober) -> tuple[dict[str, Judged
         said = (done.stderr or done.stdout)[-300:].strip()
         return {}, f"no verdicts ({type(error).__name__}), exit {done.returncode}: {said}"
     return {one.target_id: one for one in judged if one.tactic == "none"}, ""
-
-
-def _outcome(
-    scenario: Scenario,
-    cell: Cell,
-    target: str,
-    judged: Judged | None,
-    prober: Prober,
-    seconds: float,
-    error: str,
-) -> Outcome:
-    truth = scenario.truth_of(target)
-    return Outcome(
-        **cell._asdict(),
-        target=target,
-        truth=truth.label,
-        is_benign=not truth.is_blocked,
-        verdict=label_of(judged),
-        state=judged.state if judged else "",
-        rule_id=judged.rule_id if judged else "",
-        n_ok=judged.n_ok if judged else 0,
-        n_total=judged.n_total if judged else 0,
-        is_right=is_right(truth, judged),
-        is_false_alarm=is_false_alarm(truth, judged),
-        seconds=round(seconds, 3),
-        code=code_of(scenario, prober),
-        error=error,
-    )

@@ -65,15 +65,15 @@ def sweep(
     for cell in wanted:
         if cell in known:
             yield known[cell]
-    missing = iter([cell for cell in wanted if cell not in known])
+    missing = [cell for cell in reversed(wanted) if cell not in known]
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="cell")
     running: set[Future[list[Outcome]]] = set()
     is_complete = False
     try:
         while True:
             # No more are handed out than run: an interrupt then waits for none.
-            while len(running) < jobs and (cell := next(missing, None)) is not None:
-                running.add(pool.submit(run_cell, cell))
+            while missing and len(running) < jobs:
+                running.add(pool.submit(run_cell, missing.pop()))
             if not running:
                 is_complete = True
                 return

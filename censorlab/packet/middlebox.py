@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from ipaddress import ip_address
-from random import Random
 from typing import Final, Literal, NamedTuple, get_args
 
 from censorlab.decide import DNS_PORT, Kind, Passage, on_open, on_place, on_query, on_quic_hello
@@ -14,7 +13,7 @@ from censorlab.packet import dns, forge, icmp, ip, tcp, udp
 from censorlab.packet.errors import MalformedPacketError
 from censorlab.packet.flow import MAX_FLOWS, Flow, FlowKey
 from censorlab.packet.forge import FORGED_TTL, Offence
-from censorlab.packet.line import Line, Pipe
+from censorlab.packet.line import Line, Losses, Pipe
 from censorlab.packet.nat import Nat
 from censorlab.rules import (
     FirstSegmentOnly,
@@ -84,10 +83,8 @@ class Middlebox:
         self._reads_quic = any(isinstance(rule, QuicSniDrop) for rule in self._rules)
         self._reassembles = not any(isinstance(rule, FirstSegmentOnly) for rule in self._rules)
         self._pipes = {d: Pipe(self._line, f"{seed} {d}") for d in get_args(Direction)}
-        self._chance = {
-            d: Random(f"{seed} {d} place")  # noqa: S311  repeatable on purpose
-            for d in get_args(Direction)
-        }
+        self._seed = seed
+        self._losses: dict[tuple[Direction, float], Losses] = {}
         self._memory = Memory(self._rules)
         self._passages: dict[tuple[bytes, int, Kind, Direction], Passage] = {}
         self._flows: dict[FlowKey, Flow] = {}
@@ -159,6 +156,13 @@ class Middlebox:
     # Rules about places -------------------------------------------------
 
     def _passage(self, server: bytes, port: int, kind: Kind, direction: Direction) -> Passage:
+        """Return what becomes of the next packet, its luck included."""
+        passage = self._decided(server, port, kind, direction)
+        if passage.loss and self._is_struck(direction, passage.loss):
+            return Passage("drop")
+        return passage
+
+    def _decided(self, server: bytes, port: int, kind: Kind, direction: Direction) -> Passage:
         place = (server, port, kind, direction)
         passage = self._passages.get(place)
         if passage is None:
@@ -166,9 +170,15 @@ class Middlebox:
             if len(self._passages) >= _MAX_PASSAGES:
                 self._passages.clear()
             self._passages[place] = passage
-        if passage.loss and self._chance[direction].random() < passage.loss:
-            return Passage("drop")
         return passage
+
+    def _is_struck(self, direction: Direction, share: float) -> bool:
+        """Whether the next packet to or from places with this loss is lost."""
+        losses = self._losses.get((direction, share))
+        if losses is None:
+            losses = Losses(share, f"{self._seed} {direction} place {share}")
+            self._losses[direction, share] = losses
+        return losses.strike()
 
     def _at_place(
         self, direction: Direction, packet: bytes, header: ip.Header, passage: Passage, now: float
@@ -260,7 +270,8 @@ class Middlebox:
 
     def _keeps_data_from(self, key: FlowKey) -> bool:
         """Whether data in the SYN (RFC 7413) are such as may not arrive."""
-        passage = self._passage(key.server, key.server_port, "client_data", "up")
+        # Luck has been asked once for this packet.
+        passage = self._decided(key.server, key.server_port, "client_data", "up")
         return passage.action == "drop"
 
     def _tcp_words(self, flow: Flow, said: Offence, now: float) -> list[Outgoing]:

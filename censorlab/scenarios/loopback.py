@@ -8,7 +8,7 @@ from censorlab import topology
 from censorlab.engines import NeedsPacketsError, check_chunks
 from censorlab.packet.line import Line
 from censorlab.process import LabProcess
-from censorlab.rules import Rule
+from censorlab.rules import EVERYWHERE, Rule, SniDrop
 from censorlab.scenarios.cast import Authorities
 from censorlab.scenarios.model import Scenario, read_again
 from censorlab.scenarios.stage import Stage
@@ -44,6 +44,11 @@ def loopback_rules(scenario: Scenario) -> tuple[Rule, ...]:
     for rule in rules:
         if getattr(rule, "port", None) is not None:
             raise NeedsPacketsError("on loopback every place has a port of its own")
+        if isinstance(rule, SniDrop):
+            raise NeedsPacketsError("the kernel acknowledges a hello before the relay reads it")
+        addresses = getattr(rule, "addresses", EVERYWHERE)
+        if not addresses or any(address[0] not in "10" for address in addresses):
+            raise NeedsPacketsError("it is about addresses that loopback has not")
     return rules
 
 

@@ -42,6 +42,9 @@ Expected = str | int | list[int | str | list[str]]
 """A fact; of two numbers the first is the least and the second the most."""
 
 
+TargetPattern = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9._/-]{0,79})$")]
+
+
 class BadScenarioError(ValueError):
     """A row is not a scenario; the message names file, row and field."""
 
@@ -50,14 +53,14 @@ class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is true about a target, and which verdicts say so.
 
     ``target`` is an id, or ``*`` for all that the row does not name; a target that
-    no truth covers works. ``states`` are those that a right verdict may have, the best first: facts can
+    no truth covers works. ``states`` are those that a right verdict may have: facts can
     support ``blocked`` less strongly than the truth does, and "not enough data"
     is right where the line does not let more be seen. ``mechanism`` None: naming
     one is not asked for. ``n_ok`` None: any number of members. ``is_hidden``: whoever
     keeps the pace of ordinary use never meets it, and may well say ``ok``.
     """
 
-    target: Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9._/-]{0,79})$")] = town.WEB
+    target: TargetPattern = town.WEB
     states: Annotated[tuple[State, ...], Meta(min_length=1)]
     mechanism: Mechanism | None = None
     benign_cause: BenignCause | None = None
@@ -79,6 +82,11 @@ class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 WORKS: Final = Truth(target="*", states=("ok",))
 
 
+ProbeKind = Literal[
+    "dns", "tcp", "hello", "https", "http", "udp", "mtproto", "quic", "writes", "idle"
+]
+
+
 class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a plain socket client sees: one probe, and facts of it.
 
@@ -88,7 +96,7 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     smaller ``turn`` have ended. Milliseconds are for a round trip of 60 ms.
     """
 
-    probe: Literal["dns", "tcp", "hello", "https", "http", "udp", "mtproto", "quic", "writes", "idle"]
+    probe: ProbeKind
     at: str
     name: str = town.WEB_NAME
     port: Annotated[int, Meta(ge=1, le=65535)] = 443

@@ -211,5 +211,3 @@ def targets_list(trust_anchor: str) -> Targets:
         ),
         trust_anchors=(trust_anchor,),
     )
-
-

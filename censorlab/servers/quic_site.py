@@ -7,14 +7,15 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from aioquic.asyncio import serve
+from aioquic.asyncio.server import serve
 from aioquic.quic.configuration import QuicConfiguration
 
 from censorlab.servers.certificates import Leaf
 from censorlab.servers.program import FOLDER, Program
 
-QUIC_PORT = 443
+QUIC_PORT: Final = 443
 
 
 def quic_site(leaf: Leaf, addresses: Sequence[str], *, name: str = "quic") -> Program:

@@ -1,10 +1,12 @@
 """The middlebox: packets between the client's link and the others', on time."""
 
+import gc
 import heapq
 import os
 import select
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Final
 
@@ -19,10 +21,27 @@ _BATCH_PACKETS: Final = 64
 """Read from one side before the others and the clock are looked at again: under
 1 ms of work, so that a flood one way does not delay the rest."""
 
+_NICENESS: Final = -10
+
 _INPUT: Final = 0
 _OUTPUT: Final = 1
 _DESTINATION: Final = {4: slice(16, 20), 6: slice(24, 40)}
 """Of a packet's bytes, by IP version."""
+
+
+def be_on_time() -> None:
+    """Have this process run as soon as there is something to do, if the system allows it.
+
+    On a machine whose cores are all busy an ordinary process waits up to 10 ms
+    for its turn, and a packet with it. A real-time one waits for none but its
+    like; the kernel leaves the rest a share of the core (sched(7)). As long as
+    packets are few it sleeps. Without root's rights all stays as it is.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except OSError:  # also where control groups have no real-time share
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
 
 
 class Engine:
@@ -60,6 +79,9 @@ class Engine:
 
     def run(self) -> None:
         """Serve until end of input."""
+        # A collection with 65 536 flows takes 0.1 s, in which no packet moves. What
+        # handles packets makes no cycles; the rest is collected between rules.
+        gc.disable()
         poller = select.epoll()
         for descriptor in (_INPUT, *self._directions):
             poller.register(descriptor, select.EPOLLIN)
@@ -135,6 +157,7 @@ class Engine:
                 self._middlebox = Middlebox(change.rules, change.line, change.seed)
                 self._n_in, self._n_out = {"up": 0, "down": 0}, {"up": 0, "down": 0}
                 self._n_refused = 0
+                gc.collect()
             say(counts)
         return bool(piece)
 

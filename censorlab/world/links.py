@@ -43,6 +43,8 @@ _OFF: Final = (0x15, 0x17, 0x19, 0x1F, 0x25, 0x2C)
 """linux/ethtool.h: set rx and tx checksumming, scatter-gather, TSO, GSO, GRO."""
 
 _ETHERNET_BYTES: Final = 14
+_FRAME_BYTES: Final = _ETHERNET_BYTES + MTU
+"""None is larger, with offloads off; room for more would be taken for each packet."""
 _MACS: Final = bytes.fromhex(MAC.replace(":", "")) * 2
 _HEADERS: Final = {4: _MACS + b"\x08\x00", 6: _MACS + b"\x86\xdd"}
 
@@ -69,7 +71,7 @@ class TunLink:
 
     def read(self) -> bytes:
         """Return the next packet; raises BlockingIOError if there is none."""
-        return os.read(self.descriptor, 65_535)
+        return os.read(self.descriptor, _FRAME_BYTES)
 
     def write(self, packet: bytes) -> None:
         """Hand a packet to the side's kernel; raises OSError if it does not take it."""
@@ -96,7 +98,7 @@ class VethLink:
 
     def read(self) -> bytes:
         """Return the next packet; raises BlockingIOError if there is none."""
-        return os.read(self.descriptor, 65_535)[_ETHERNET_BYTES:]
+        return os.read(self.descriptor, _FRAME_BYTES)[_ETHERNET_BYTES:]
 
     def write(self, packet: bytes) -> None:
         """Hand a packet to the side's kernel; raises OSError if it does not take it."""

@@ -4,24 +4,19 @@ Started by ``World`` as the first process of its namespaces; ends when its
 standard input closes, and everything in the namespaces ends with it.
 """
 
-import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from censorlab.packet.middlebox import ROUTER_ADDRESSES
-from censorlab.world.engine import Engine, say
+from censorlab.world.engine import Engine, be_on_time, say
 from censorlab.world.messages import Layout, Ready
 from censorlab.world.namespaces import allowed_link, make_folder, make_router, make_sides
 from censorlab.world.router import obey_orders
 from censorlab.world.system import UnsupportedSystemError
-
-_PRIORITY: Final = -10
-"""The line must be on time even when what it joins keeps both cores busy."""
 
 
 def main() -> int:
@@ -43,8 +38,7 @@ def main() -> int:
     # First process of its namespace: nobody else reaps orphaned clients.
     if layout.middle == "middlebox":
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        with suppress(PermissionError):  # root's alone
-            os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
+        be_on_time()
     # /proc is the host's, so this link shows the process id that it knows.
     pid = int(Path("/proc/self").readlink().name)
     descriptors = {name: side.namespace for name, side in sides.items()}

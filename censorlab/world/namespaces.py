@@ -119,7 +119,7 @@ def _exact(addresses: Iterable[str]) -> list[str]:
 
 def _owned(addresses: Iterable[str]) -> list[str]:
     return [
-        f"addr add {address}/128 dev lo nodad" if ":" in address else f"addr add {address}/32 dev lo"
+        f"addr add {address} dev lo nodad" if ":" in address else f"addr add {address} dev lo"
         for address in _exact(addresses)
     ]
 

@@ -156,6 +156,11 @@ class _Namespaces:
         """What the sides' packets come through."""
         return self._ready.link
 
+    @property
+    def middle_pid(self) -> int:
+        """Process id of the middle."""
+        return self._ready.pid
+
     def write(self, name: str, content: bytes) -> str:
         """Put a file below the world's folder; return its path for programs there."""
         path = self._outside(name)
@@ -305,9 +310,7 @@ class World(_Namespaces):
 
     _middle_kind = "middlebox"
 
-    def apply(
-        self, rules: Iterable[Rule] = (), line: Line | None = None, seed: int = 0
-    ) -> Counts:
+    def apply(self, rules: Iterable[Rule] = (), line: Line | None = None, seed: int = 0) -> Counts:
         """Put a new middlebox in the path; return the old one's counts.
 
         It knows no connection from before. Packets under way still arrive.

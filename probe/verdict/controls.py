@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 from probe.model.failure import CERTIFICATE
@@ -12,19 +13,28 @@ ENOUGH_OPERATORS: Final = 2
 """One answering operator may be a captive portal's walled garden or a cached
 appliance; two with valid certificates are the Internet."""
 
+SLOW_CONNECT_S: Final = 1.0
+"""A round trip above that of a satellite, or a line that our own pages keep busy: a
+limit of a few seconds is then no silence (measured: 2.9 s at 64 kbit/s)."""
+
 _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Controls:
-    """State of the controls, and what is wrong with the local network if anything."""
+    """State of the controls, and what is wrong with the local network if anything.
+
+    ``is_slow``: half of the last round's connects or more took longer than
+    `SLOW_CONNECT_S`, so that silence elsewhere says nothing.
+    """
 
     state: ControlState
     n_ok: int
     n_total: int
     cause: BenignCause | None
     ipv6_works: bool
+    is_slow: bool
     reasons: tuple[str, ...]
 
 
@@ -75,8 +85,18 @@ def assess(rows: Sequence[Observation]) -> Controls:
         n_total=len(operators),
         cause=_cause(tried) if state == "failed" else None,
         ipv6_works=ipv6,
+        is_slow=_is_slow(tried),
         reasons=reasons or tuple(sorted(o.observation_id for o in tried)),
     )
+
+
+def _is_slow(tried: Sequence[Observation]) -> bool:
+    last = max((o.attempt for o in tried), default=1)
+    took = [
+        o.t - o.t0 for o in tried if o.step == "tcp" and o.failure is None and o.attempt == last
+    ]
+    # The median: one lost SYN must not pass for a slow line.
+    return bool(took) and median(took) > SLOW_CONNECT_S
 
 
 def _cause(tried: Sequence[Observation]) -> BenignCause:

@@ -121,15 +121,15 @@ RULES: Final[dict[str, Rule]] = {
             state="likely_blocked",
             stage="tcp",
             needs="repeated SYNs to every address of the target unanswered, and those of the "
-            "service silent in three or more networks, while controls answer",
-            excludes="one dead host; loss (six SYNs each); a dead line",
+            "service silent in three or more networks, while controls answer, and quickly",
+            excludes="one dead host; loss (six SYNs each); a dead or slow line",
             source="Ramesh et al., NDSS 2020 (decentralised blocking); Telegram, April 2018",
         ),
         Rule(
             rule_id="tcp.silent",
             state="impaired",
             stage="tcp",
-            needs="repeated SYNs unanswered in fewer than three networks",
+            needs="repeated SYNs unanswered in fewer than three networks, or on a slow line",
             excludes="loss; a dead line",
             source="RFC 9293",
         ),

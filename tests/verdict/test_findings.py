@@ -49,6 +49,27 @@ def test_a_dead_host_among_silent_networks_of_others() -> None:
     assert verdicts["a/web"].rule_id == "tcp.silent"
 
 
+@pytest.mark.parametrize(("took_s", "rule_id"), [(0.7, "tcp.silent_networks"), (2.9, "tcp.silent")])
+def test_silence_on_a_slow_line_is_no_evidence(took_s: float, rule_id: str) -> None:
+    """A satellite's round trip leaves room for silence; a line that takes 2.9 s does not."""
+    scene = Scene().controls(None, None, None)
+    for address in (A, B, C):
+        scene.chain(*SILENT, address=address)
+    scene.controls(None, None, None, attempt=2, t0=20.0, t=20.0 + took_s)
+
+    assert verdict_of(scene).rule_id == rule_id
+
+
+def test_one_lost_syn_does_not_make_a_line_slow() -> None:
+    """One control of three took a retransmission."""
+    scene = Scene().controls(None, None)
+    scene.controls(None, member="operator-3", control_id="known_good/3", t0=1.0, t=2.3)
+    for address in (A, B, C):
+        scene.chain(*SILENT, address=address)
+
+    assert verdict_of(scene).rule_id == "tcp.silent_networks"
+
+
 def test_broken_ipv6_does_not_make_silent_networks() -> None:
     """Three silent /48s on a line without IPv6, and one dead IPv4 host."""
     scene = clean().controls(TIMEOUT, TIMEOUT, ip_version=6)

@@ -44,7 +44,7 @@ def counters(sock: socket.socket) -> Facts:
 
 def icmp_of(sock: socket.socket) -> str:
     """ICMP type and code of the first queued error, or nothing."""
-    sock.setblocking(False)
+    sock.settimeout(0.0)
     try:
         _, ancillary, _, _ = sock.recvmsg(512, 512, MSG_ERRQUEUE)
     except OSError:
@@ -59,9 +59,7 @@ def icmp_of(sock: socket.socket) -> str:
 def open_socket(probe: Probe, kind: socket.SocketKind) -> socket.socket:
     is_6 = ":" in probe["address"]
     sock = socket.socket(socket.AF_INET6 if is_6 else socket.AF_INET, kind)
-    level, option = (
-        (socket.IPPROTO_IPV6, IPV6_RECVERR) if is_6 else (socket.IPPROTO_IP, IP_RECVERR)
-    )
+    level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if is_6 else (socket.IPPROTO_IP, IP_RECVERR)
     sock.setsockopt(level, option, 1)
     sock.settimeout(probe["timeout_s"])
     return sock

@@ -1,8 +1,10 @@
 """From a scenario's signature to probes of the plain client, and its facts back."""
 
+import hashlib
 import json
 import ssl
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,8 @@ def hello(name: str, option: str) -> bytes:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     outgoing = ssl.MemoryBIO()
     connection = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
-    try:
+    with suppress(ssl.SSLWantReadError):
         connection.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
     data = outgoing.read()
     return with_ech(data) if option == "ech" else data
 
@@ -81,8 +81,6 @@ def pieces_of(signature: Signature) -> tuple[list[bytes], float]:
     match signature.probe, signature.option:
         case "mtproto", "obfuscated":
             # Any 64 random bytes are a beginning of obfuscated2; these stay the same.
-            import hashlib
-
             return [hashlib.sha512(b"a preamble").digest() + bytes(range(0, 240, 3))], 0.0
         case "mtproto", _:
             return [req_pq()], 0.0
@@ -149,9 +147,7 @@ def observe(stage: Stage, scenario: Scenario, authorities: Authorities) -> list[
     for signature in scenario.signature:
         # A new hello or query for each time: servers refuse what they have seen.
         probes += [probe_of(signature, authorities) for _ in range(signature.times)]
-    done = stage.run_client(
-        [sys.executable, str(CLIENT)], timeout_s=60, given=json.dumps(probes)
-    )
+    done = stage.run_client([sys.executable, str(CLIENT)], timeout_s=60, given=json.dumps(probes))
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
     found = iter(json.loads(done.stdout))

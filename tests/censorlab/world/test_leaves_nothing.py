@@ -119,9 +119,7 @@ def test_after_success_and_failure(tmp_path: Path, words: list[str], code: int) 
     ],
 )
 @pytest.mark.parametrize("form", ["middlebox", "loopback"])
-def test_after_a_signal(
-    tmp_path: Path, number: signal.Signals, code: int, form: str
-) -> None:
+def test_after_a_signal(tmp_path: Path, number: signal.Signals, code: int, form: str) -> None:
     """Every peer is running when the signal comes; SIGKILL leaves no chance to tidy up."""
     lab = Lab(tmp_path, "up", "sni_rst", "--form", form)
     lab.wait_for("until interrupted")
@@ -139,5 +137,3 @@ def test_after_a_sweep_is_stopped(tmp_path: Path, number: signal.Signals, code: 
     lab.process.send_signal(number)
     assert lab.ends() == code
     assert time.monotonic() - start < ENDS_WITHIN_S
-
-

@@ -67,7 +67,7 @@ def test_without_namespaces_it_says_so_and_runs_on_loopback() -> None:
     """A user whose namespaces are used up (their number is limited to none) gets the relay."""
     if os.geteuid() != 0:
         pytest.skip("only root can forbid namespaces to a user")
-    limit = "echo 0 > /proc/sys/user/max_net_namespaces; exec \"$@\""
+    limit = 'echo 0 > /proc/sys/user/max_net_namespaces; exec "$@"'
     words = interpreter([])
     forbidding = ["unshare", "-Ur", "sh", "-c", limit, "sh"]
     done = lab([*forbidding, *words], "run", "sni_rst", "icmp_admin_prohibited")
