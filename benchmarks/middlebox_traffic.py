@@ -1,7 +1,8 @@
 """One end of the middlebox benchmark's traffic: orders from standard input, results to output.
 
 Each order is a JSON line ``{"do": NAME, ...}``, each result a JSON line. Started
-on a side of a world by ``middlebox.py``; argument: the server's address.
+by ``middlebox.py``, on a side of a world or outside; arguments: role and the
+server's address.
 """
 
 import json
@@ -168,13 +169,36 @@ class Client:
                 return n
 
 
+class Timer:
+    """Sleeps, to see how late this machine is by itself."""
+
+    def __init__(self, _address: str) -> None:
+        """Take what every role takes."""
+
+    def sleep(self, n: int, rate: float) -> list[float]:
+        """Return by how many seconds each of ``n`` sleeps ended late."""
+        late = []
+        for _ in range(n):
+            due = time.monotonic() + 1 / rate
+            time.sleep(1 / rate)
+            late.append(time.monotonic() - due)
+        return late
+
+
+ROLES: dict[str, type[Server | Client | Timer]] = {
+    "server": Server,
+    "client": Client,
+    "timer": Timer,
+}
+
+
 def main() -> None:
     role, address = sys.argv[1:]
-    end = Server(address) if role == "server" else Client(address)
+    end = ROLES[role](address)
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        be_on_time(wanted=order["do"] in ("echo", "record", "pace", "ping"))
+        be_on_time(wanted=order["do"] in ("echo", "record", "pace", "ping", "sleep"))
         print(json.dumps(getattr(end, order.pop("do"))(**order)), flush=True)
 
 

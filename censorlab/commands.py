@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 
 class StoppedError(RuntimeError):
-    """The process is about to end and runs no more commands."""
+    """No command may run now: whoever waits for this thread wants to end."""
 
 
 class _Running:
@@ -42,11 +43,17 @@ class _Running:
             self._processes.discard(process)
             _kill(process)
 
-    def stop(self) -> None:
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
         with self._lock:
             self._is_stopping = True
             for process in self._processes:
                 _kill(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._is_stopping = False
 
 
 _RUNNING = _Running()
@@ -69,7 +76,7 @@ def run_command(
 
     Raises:
         subprocess.TimeoutExpired: if it has not ended in time; all of it is killed.
-        StoppedError: after `stop_commands`.
+        StoppedError: within a block of `commands_stopped`.
     """
     with _RUNNING.start(words, environment) as process:
         try:
@@ -79,6 +86,6 @@ def run_command(
     return subprocess.CompletedProcess(words, process.returncode, output, errors)
 
 
-def stop_commands() -> None:
-    """Kill the commands of all threads, and let none start: this process is to end now."""
-    _RUNNING.stop()
+def commands_stopped() -> AbstractContextManager[None]:
+    """Kill the commands of all threads, and let none start until the block ends."""
+    return _RUNNING.stopped()

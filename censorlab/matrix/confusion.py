@@ -78,7 +78,8 @@ def wilson(n_hits: int, n: int, confidence: float = CONFIDENCE) -> Interval:
     share = n_hits / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+    # At the ends rounding would leave the share itself outside.
+    return Interval(max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
 
 
 def confusion(outcomes: Iterable[Outcome]) -> Confusion:

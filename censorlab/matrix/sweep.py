@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-from censorlab.commands import stop_commands
+from censorlab.commands import commands_stopped
 from censorlab.matrix.outcome import Cell, Outcome, append, read_outcomes, trim
 from censorlab.scenarios.forms import Form
 from censorlab.scenarios.model import Scenario
@@ -84,7 +84,9 @@ def sweep(
                     append(path, outcomes)
                 yield outcomes
     finally:
-        if not is_complete:
+        if is_complete:
+            pool.shutdown()
+        else:
             # Whatever ended the sweep must not wait a minute for cells to finish.
-            stop_commands()
-        pool.shutdown(cancel_futures=True)
+            with commands_stopped():
+                pool.shutdown(cancel_futures=True)

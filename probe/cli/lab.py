@@ -1,18 +1,37 @@
 """``reachwatch lab``: simulated censors to look at, to run commands in, and to be judged by."""
 
 import argparse
+import hashlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from types import ModuleType
+from typing import Any, Final, NoReturn
 
+import msgspec
 import orjson
 
+import censorlab
+import probe
+from censorlab.authority import new_authority
+from censorlab.engines import NeedsPacketsError
+from censorlab.matrix.confusion import as_csv, as_text, confusion, wrong
+from censorlab.matrix.outcome import BadOutcomesError, Cell, Outcome
+from censorlab.matrix.run import Prober, code_of, line_of, run_cell
+from censorlab.matrix.sweep import FULL, QUICK, cells, sweep
+from censorlab.process import LabFailedError
+from censorlab.scenarios.cast import Authorities
+from censorlab.scenarios.forms import STAGES, Form, inexpressible, missing_for_packets
+from censorlab.scenarios.model import BadScenarioError, Scenario, all_scenarios, named
+from censorlab.servers.program import MissingProgramError
+from censorlab.world.system import UnsupportedSystemError
+from censorlab.world.world import WorldFailedError
 from probe import __version__
 from probe.cli.errors import (
     EXIT_BAD_INPUT,
@@ -24,104 +43,37 @@ from probe.cli.errors import (
 )
 from probe.verdict import RULES_VERSION
 
-if TYPE_CHECKING:
-    from censorlab.matrix.outcome import Cell, Outcome
-    from censorlab.matrix.run import Prober
-    from censorlab.scenarios.cast import Authorities
-    from censorlab.scenarios.model import Scenario
-
 OUTCOMES: Final = "outcomes.ndjson"
 JOBS_PER_CORE: Final = 3
 """A cell mostly waits: for round trips, and for silence to last."""
 
 
-def configure_lab(commands: Any) -> None:
-    """Declare ``lab`` and what is below it."""
-    lab = commands.add_parser("lab", help="simulated censors on this machine")
-    actions = lab.add_subparsers(dest="action", metavar="ACTION", required=True)
-    demo = actions.add_parser(
-        "demo", help="measure a scripted history of censorship and draw it (no internet needed)"
-    )
-    demo.add_argument("-o", "--output", default="demo", help="directory to write (default: demo)")
-    listing = actions.add_parser("list", help="the scenarios: what is arranged, what is true")
-    listing.add_argument("-f", "--format", choices=("table", "json"), default="table")
-    up = actions.add_parser(
-        "up",
-        help="hold a scenario up, and run a command behind its censor",
-        description="Without a COMMAND: a shell behind the censor, or, without a terminal, "
-        "until interrupted.",
-    )
-    up.add_argument("name", metavar="NAME")
-    up.add_argument("words", nargs="*", metavar="COMMAND", help="after --, with its arguments")
-    run = actions.add_parser("run", help="measure scenarios with this prober; truth beside verdict")
-    run.add_argument("names", nargs="+", metavar="NAME")
-    matrix = actions.add_parser("matrix", help="measure all scenarios; print the confusion matrix")
-    matrix.add_argument("names", nargs="*", metavar="NAME", help="scenarios (default: all)")
-    matrix.add_argument("--quick", action="store_true", help="every scenario once")
-    matrix.add_argument("--loss", type=_shares, metavar="P,P", help="loss each way (0,0.02)")
-    matrix.add_argument("--rtt", type=_numbers, metavar="MS,MS", help="round trips (20,150)")
-    matrix.add_argument("--seeds", type=int, metavar="N", help="runs of each (5)")
-    matrix.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once")
-    matrix.add_argument("-f", "--format", choices=("table", "json"), default="table")
-    matrix.add_argument(
-        "-o", "--output", default="lab-matrix", metavar="DIR", help="where to store and resume"
-    )
-    for action in (up, run):
-        action.add_argument("--rtt", type=float, default=60.0, metavar="MS")
-        action.add_argument("--loss", type=float, default=0.0, metavar="P")
-        action.add_argument("--seed", type=int, default=1)
-    for action in (up, run, matrix):
-        action.add_argument(
-            "--form",
-            choices=("auto", "middlebox", "independent", "loopback"),
-            default="auto",
-            help="which censor (auto: packets, and the loopback relay where they cannot be had)",
-        )
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(piece) for piece in text.split(",")]
-
-
-def _shares(text: str) -> list[float]:
-    shares = _numbers(text)
-    if not all(0 <= share < 1 for share in shares):
-        raise argparse.ArgumentTypeError("a share is at least 0 and below 1")
-    return shares
-
-
 def lab_command(args: argparse.Namespace) -> int:
     """Run one of ``lab``'s commands; see docs/exit-codes.md."""
-    if args.action == "demo":
-        from probe.cli.demo import demo_command  # noqa: PLC0415 - start-up time
-
-        return demo_command(args)
-    try:
-        from censorlab.scenarios.model import BadScenarioError  # noqa: PLC0415 - extras
-    except ModuleNotFoundError as error:
-        raise CommandError(EXIT_BAD_INPUT, _missing("lab", error)) from None
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
         "list": _list,
         "up": _up,
         "run": _run,
         "matrix": _matrix,
     }
-    try:
-        return actions[args.action](args)
-    except BadScenarioError as error:
-        raise CommandError(EXIT_USAGE, [str(error)]) from None
-
-
-def _missing(extra: str, error: ModuleNotFoundError) -> list[str]:
-    return [
-        f"this needs the extra '{extra}' ({error.name} is missing)",
-        f"pip install 'reachwatch[{extra}]'",
-    ]
+    with _ending_on_sigterm():
+        try:
+            return actions[args.action](args)
+        except BadScenarioError as error:
+            raise CommandError(EXIT_USAGE, [str(error)]) from None
+        except MissingProgramError as error:
+            raise CommandError(EXIT_BAD_INPUT, [str(error), "all at once: make peers"]) from None
+        except (
+            BadOutcomesError,
+            LabFailedError,
+            NeedsPacketsError,
+            UnsupportedSystemError,
+            WorldFailedError,
+        ) as error:
+            raise CommandError(EXIT_BAD_INPUT, [f"the lab did not run: {error}"]) from None
 
 
 def _list(args: argparse.Namespace) -> int:
-    from censorlab.scenarios.model import all_scenarios  # noqa: PLC0415 - start-up time
-
     rows = [_described(scenario) for scenario in all_scenarios()]
     if args.format == "json":
         for row in rows:
@@ -140,26 +92,16 @@ def _list(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _described(scenario: "Scenario") -> dict[str, Any]:
-    import msgspec  # noqa: PLC0415 - start-up time
-
+def _described(scenario: Scenario) -> dict[str, Any]:
     return {**msgspec.to_builtins(scenario), "is_benign": scenario.is_benign}
 
 
 def _up(args: argparse.Namespace) -> int:
-    from censorlab.matrix.outcome import Cell  # noqa: PLC0415 - start-up time
-    from censorlab.matrix.run import line_of  # noqa: PLC0415
-    from censorlab.scenarios.forms import STAGES  # noqa: PLC0415
-    from censorlab.scenarios.model import named  # noqa: PLC0415
-
     (scenario,) = named([args.name])
     form = _form(args)
     cell = Cell(scenario.name, form, args.loss, args.rtt / 1000, args.seed)
-    with (
-        _ending_on_sigterm(),
-        _failing_clearly(),
-        STAGES[form](scenario, line_of(scenario, cell), args.seed, _authorities()) as stage,
-    ):
+    line = line_of(scenario, cell)
+    with STAGES[form](scenario, line, args.seed, _authorities()) as stage:
         _note(f"{scenario.name}: {scenario.title} ({form})")
         _note(f"targets list: {stage.targets}")
         words = args.words
@@ -167,8 +109,6 @@ def _up(args: argparse.Namespace) -> int:
             words = [os.environ.get("SHELL", "/bin/sh")]
             _note("a shell behind the censor; leave it to end the scenario")
         if words:
-            import subprocess  # noqa: PLC0415 - start-up time
-
             return subprocess.run(stage.words(words), check=False).returncode  # noqa: S603  the user's own command
         _note("behind the censor:  " + " ".join(stage.words(["COMMAND"])))
         _note("until interrupted")
@@ -197,15 +137,16 @@ def _run(args: argparse.Namespace) -> int:
 def _matrix(args: argparse.Namespace) -> int:
     from analysis.chart.confusion import confusion_chart  # noqa: PLC0415 - extras may be absent
     from analysis.chart.style import save_png  # noqa: PLC0415
-    from censorlab.matrix.confusion import as_csv, as_text, confusion, wrong  # noqa: PLC0415
-    from censorlab.matrix.sweep import FULL, QUICK  # noqa: PLC0415
 
     losses, rtts_s, seeds = QUICK if args.quick else FULL
     args.losses = args.loss or list(losses)
     args.rtts = args.rtt or [rtt_s * 1000 for rtt_s in rtts_s]
     args.seeds = args.seeds or seeds
     folder = Path(args.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(EXIT_BAD_INPUT, [f"{folder}: {error.strerror}"]) from None
     jobs = args.jobs or JOBS_PER_CORE * (os.cpu_count() or 1)
     outcomes: list[Outcome] = []
     started = time.monotonic()
@@ -219,8 +160,6 @@ def _matrix(args: argparse.Namespace) -> int:
     (folder / "confusion.csv").write_text(as_csv(table), encoding="utf-8")
     (folder / "confusion.png").write_bytes(save_png(confusion_chart(table, _source(outcomes))))
     if args.format == "json":
-        import msgspec  # noqa: PLC0415 - start-up time
-
         _say(orjson.dumps(msgspec.to_builtins(table)).decode())
     else:
         for line in (*as_text(table), "", *wrong(outcomes)):
@@ -232,13 +171,8 @@ def _matrix(args: argparse.Namespace) -> int:
 
 def _measured(
     args: argparse.Namespace, jobs: int, path: Path | None
-) -> "Iterator[tuple[Scenario, list[Outcome]]]":
+) -> Iterator[tuple[Scenario, list[Outcome]]]:
     """Measure the cells that the arguments ask for; say which cannot be had here."""
-    from censorlab.matrix.run import code_of, run_cell  # noqa: PLC0415 - start-up time
-    from censorlab.matrix.sweep import cells, sweep  # noqa: PLC0415
-    from censorlab.scenarios.forms import inexpressible  # noqa: PLC0415
-    from censorlab.scenarios.model import named  # noqa: PLC0415
-
     form = _form(args)
     wanted = []
     for scenario in named(args.names):
@@ -250,23 +184,22 @@ def _measured(
     known = {scenario.name: scenario for scenario in wanted}
     prober, authorities = _prober(), _authorities()
 
-    def measure(cell: "Cell") -> "list[Outcome]":
+    def measure(cell: Cell) -> list[Outcome]:
         return run_cell(known[cell.scenario], cell, prober, authorities)
 
     rtts_s = [rtt / 1000 for rtt in args.rtts]
     chosen = cells(wanted, form, args.losses, rtts_s, args.seeds)
-    with _ending_on_sigterm(), _failing_clearly():
-        for own in sweep(
-            chosen,
-            measure,
-            jobs=jobs,
-            path=path,
-            code_of=lambda name: code_of(known[name], prober),
-        ):
-            yield known[own[0].scenario], own
+    for own in sweep(
+        chosen,
+        measure,
+        jobs=jobs,
+        path=path,
+        code_of=lambda name: code_of(known[name], prober),
+    ):
+        yield known[own[0].scenario], own
 
 
-def _ended(outcomes: "Sequence[Outcome]") -> int:
+def _ended(outcomes: Sequence[Outcome]) -> int:
     """Exit 10 if anything was called blocked that nobody blocks."""
     false_alarms = [outcome for outcome in outcomes if outcome.is_false_alarm]
     for outcome in false_alarms:
@@ -274,24 +207,21 @@ def _ended(outcomes: "Sequence[Outcome]") -> int:
     return EXIT_FAIL_ON if false_alarms else EXIT_OK
 
 
-def _form(args: argparse.Namespace) -> Any:
+def _form(args: argparse.Namespace) -> Form:
     """Choose the form; where packets cannot be had, say so and take loopback."""
-    from censorlab.scenarios.forms import missing_for_packets  # noqa: PLC0415 - start-up time
-
-    if args.form == "loopback":
-        return args.form
+    wanted: Form | None = None if args.form == "auto" else args.form
+    if wanted == "loopback":
+        return wanted
     reason = missing_for_packets()
     if reason is None:
-        return "middlebox" if args.form == "auto" else args.form
-    if args.form != "auto":
+        return wanted or "middlebox"
+    if wanted is not None:
         raise CommandError(EXIT_BAD_INPUT, [f"no namespaces here: {reason}"])
     _note(f"no namespaces here ({reason}): running the loopback form")
     return "loopback"
 
 
-def _prober() -> "Prober":
-    from censorlab.matrix.run import Prober  # noqa: PLC0415 - start-up time
-
+def _prober() -> Prober:
     def words(targets: str, results: str, seed: int) -> Sequence[str]:
         return [
             *(sys.executable, "-m", "probe.cli.main", "check", targets),
@@ -299,18 +229,25 @@ def _prober() -> "Prober":
             *("--network-type", "lab", "--seed", str(seed)),
         ]
 
-    return Prober(words, f"{__version__} rules {RULES_VERSION}")
+    return Prober(words, _digest(probe, censorlab))
 
 
-def _authorities() -> "Authorities":
-    from censorlab.authority import new_authority  # noqa: PLC0415 - start-up time
-    from censorlab.scenarios.cast import Authorities  # noqa: PLC0415
+def _digest(*packages: ModuleType) -> str:
+    """Identify the code, whether or not anybody thought of counting its version up."""
+    found = hashlib.sha256()
+    for package in packages:
+        assert package.__file__ is not None
+        for path in sorted(Path(package.__file__).parent.rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()
 
+
+def _authorities() -> Authorities:
     now = datetime.fromtimestamp(time.time(), tz=UTC)
     return Authorities(new_authority("Lab (simulated)"), new_authority("Forger (simulated)"), now)
 
 
-def _source(outcomes: "Sequence[Outcome]") -> str:
+def _source(outcomes: Sequence[Outcome]) -> str:
     cells = {outcome.cell for outcome in outcomes}
     forms = ", ".join(sorted({cell.form for cell in cells}))
     return (
@@ -331,30 +268,6 @@ def _ending_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _failing_clearly() -> Iterator[None]:
-    """Turn what the machine or an installation lacks into a message."""
-    from censorlab.engines import NeedsPacketsError  # noqa: PLC0415 - start-up time
-    from censorlab.matrix.outcome import BadOutcomesError  # noqa: PLC0415
-    from censorlab.process import LabFailedError  # noqa: PLC0415
-    from censorlab.servers.program import MissingProgramError  # noqa: PLC0415
-    from censorlab.world.system import UnsupportedSystemError  # noqa: PLC0415
-    from censorlab.world.world import WorldFailedError  # noqa: PLC0415
-
-    try:
-        yield
-    except MissingProgramError as error:
-        raise CommandError(EXIT_BAD_INPUT, [str(error), "all at once: make peers"]) from None
-    except (
-        BadOutcomesError,
-        LabFailedError,
-        NeedsPacketsError,
-        UnsupportedSystemError,
-        WorldFailedError,
-    ) as error:
-        raise CommandError(EXIT_BAD_INPUT, [f"the lab did not run: {error}"]) from None
 
 
 def _progress(text: str, seconds: float) -> None:

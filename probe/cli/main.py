@@ -8,8 +8,15 @@ from typing import Any, NoReturn
 
 from analysis.cli import configure_plot, configure_report
 from probe import __version__
-from probe.cli.errors import EXIT_BUG, EXIT_INTERRUPT, EXIT_OK, EXIT_USAGE, CommandError
-from probe.cli.lab import configure_lab
+from probe.cli.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_BUG,
+    EXIT_INTERRUPT,
+    EXIT_OK,
+    EXIT_USAGE,
+    CommandError,
+)
+from probe.cli.lab_options import configure_lab
 
 STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
 
@@ -137,16 +144,42 @@ def _dispatch(args: argparse.Namespace) -> int:
 
             return plot_command(args)
         case _:
-            from probe.cli.lab import lab_command  # noqa: PLC0415 - start-up time
+            return _lab(args)
 
-            return lab_command(args)
+
+def _lab(args: argparse.Namespace) -> int:
+    if args.action == "demo":
+        from probe.cli.demo import demo_command  # noqa: PLC0415 - start-up time
+
+        return demo_command(args)
+    try:
+        from probe.cli.lab import lab_command  # noqa: PLC0415 - start-up time, and extras
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            EXIT_BAD_INPUT,
+            [
+                f"this needs the extra 'lab' ({error.name} is missing)",
+                "pip install 'reachwatch[lab]'",
+            ],
+        ) from None
+    return lab_command(args)
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """Parse; what follows ``lab up NAME --`` is a command, options and all."""
+    if words[:2] == ["lab", "up"] and "--" in words:
+        end = words.index("--")
+        args = build_parser().parse_args(words[:end])
+        args.words = words[end + 1 :]
+        return args
+    return build_parser().parse_args(words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (docs/exit-codes.md)."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _dispatch(build_parser().parse_args(words))
+        code = _dispatch(_parsed(words))
         sys.stdout.flush()
     except CommandError as error:
         return _fail(words, error.exit_code, error.lines)

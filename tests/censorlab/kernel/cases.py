@@ -1,6 +1,7 @@
 """Rules one by one, where the scenarios do not reach: IPv6, exact names, ports, order."""
 
 import ssl
+from contextlib import suppress
 
 import dns.message
 
@@ -33,7 +34,7 @@ from censorlab.rules import (
     UdpDrop,
 )
 
-from .twins import ONE, OTHER, Case, Probe
+from .twins import ONE, OTHER, SILENT, Case, Probe
 
 NAME, SIBLING, INNOCENT = "web.blocked.test", "www.blocked.test", "www.blocked.test.fine.test"
 ADDRESSES = tuple(ONE.values())
@@ -47,10 +48,8 @@ def hello(name: str, *, tls12: bool = False) -> bytes:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     outgoing = ssl.MemoryBIO()
     connection = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
-    try:
+    with suppress(ssl.SSLWantReadError):
         connection.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
     return outgoing.read()
 
 
@@ -86,7 +85,7 @@ SLOW_WRITES = (b"", *(b"ab" for _ in range(12)))
 def silent(first: bytes) -> Probe:
     """A hello, then small writes, to who acknowledges and never answers: packets to count."""
     return Probe(
-        "bytes", ONE, 4443, (first, *SLOW_WRITES[1:]), pause_s=0.03, facts=("acked", "recv")
+        "bytes", ONE, SILENT, (first, *SLOW_WRITES[1:]), pause_s=0.03, facts=("acked", "recv")
     )
 
 

@@ -1,8 +1,8 @@
 """The independent form and the packet engine show a plain client the same.
 
 Each scenario that both can express is arranged by a Linux router with stock tools,
-and observed with the same plain client as the engine's form; where rules are in
-force, the engine's form is arranged beside it without delay, and compared.
+and observed with the same plain client as the engine's form; where rules follow
+connections, the engine's form is arranged beside it without delay, and compared.
 """
 
 import time
@@ -15,11 +15,11 @@ import msgspec
 import pytest
 
 from censorlab.authority import new_authority
+from censorlab.kernel.places import is_about_places
 from censorlab.kernel.stage import expressible, independent_stage
 from censorlab.packet.line import Line
-from censorlab.rules import RandomLoss
 from censorlab.scenarios.cast import Authorities
-from censorlab.scenarios.model import Scenario, all_scenarios
+from censorlab.scenarios.model import Expected, Scenario, all_scenarios
 from censorlab.scenarios.stage import middlebox_stage
 from censorlab.servers.program import MissingProgramError
 from censorlab.world.system import UnsupportedSystemError
@@ -30,11 +30,10 @@ pytestmark = pytest.mark.netns
 
 AT_ONCE = 6
 SCENARIOS = {one.name: one for one in all_scenarios() if expressible(one) is None}
-WITH_RULES = [
-    name
-    for name, one in SCENARIOS.items()
-    if one.rules and not any(isinstance(rule, RandomLoss) for rule in one.rules)
+BY_CONNECTION = [
+    name for name, one in SCENARIOS.items() if not all(map(is_about_places, one.rules))
 ]
+"""Rules about places are compared packet by packet in ``test_twins``."""
 KINDS_OF_END = ("connect", "icmp", "recv", "handshake", "verify", "first", "unacked")
 """Where packets are counted, acknowledgements and so the last bytes are chance."""
 A_RATES_DOING_MS = 1000
@@ -122,7 +121,7 @@ def ends(scenario: Scenario, found: list[list[Facts]]) -> list[list[str]]:
     ]
 
 
-@pytest.mark.parametrize("name", WITH_RULES)
+@pytest.mark.parametrize("name", BY_CONNECTION)
 def test_same_ends(name: str, runs: dict[tuple[str, str], Run]) -> None:
     """Facts that the signature does not mention are the same in both forms too."""
     scenario = SCENARIOS[name]
@@ -130,3 +129,14 @@ def test_same_ends(name: str, runs: dict[tuple[str, str], Run]) -> None:
         ends(scenario, result(runs[form, name])) for form in ("independent", "engine")
     )
     assert independent == engine
+
+
+def test_a_slow_line_is_as_slow() -> None:
+    """Its delay a router cannot make; its rate shows in the times all the same."""
+    scenario = next(one for one in all_scenarios() if one.name == "slow_256k")
+    line = msgspec.structs.replace(scenario.line, delay_s=0.0)
+    try:
+        found = observed(independent_stage, scenario, line, new_authorities())
+    except (UnsupportedSystemError, MissingProgramError) as error:
+        pytest.skip(str(error))
+    assert differences(without_round_trip(scenario), found) == []

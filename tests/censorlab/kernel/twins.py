@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from censorlab.kernel.translate import Devices, translate
 from censorlab.packet.line import Line
-from censorlab.rules import Rule
+from censorlab.rules import Divert, Rule
 from censorlab.world.namespaces import near_device
 from censorlab.world.world import RouterWorld, World
 
@@ -24,9 +24,10 @@ SIDES: Final = {
     "server": SERVERS,
     "interceptor": ("0.0.0.0/0", "::/0"),
 }
+SILENT: Final = 4443
 LISTENS: Final = [("tcp", 443), ("tcp", 4443), ("udp", 53), ("udp", 443)]
 FACTS: Final = ("connect", "icmp", "recv", "acked", "received", "datagrams")
-TIMEOUT_S: Final = 1.0
+TIMEOUT_S: Final = 0.8
 Facts = dict[str, Any]
 
 
@@ -48,6 +49,7 @@ class Probe(NamedTuple):
 class Case(NamedTuple):
     rules: tuple[Rule, ...]
     probes: tuple[Probe, ...]
+    line: Line = Line()
 
 
 class Sight(NamedTuple):
@@ -60,27 +62,30 @@ class Sight(NamedTuple):
 def independent(case: Case) -> Sight:
     sides = list(SIDES)
     devices = Devices(near_device(sides, "client"), near_device(sides, "interceptor"))
-    orders = translate(case.rules, Line(), devices)
+    orders = translate(case.rules, case.line, devices)
     with RouterWorld(SIDES) as world:
         return _sight(world, case, lambda: world.apply(orders))
 
 
 def engine(case: Case) -> Sight:
     with World(SIDES) as world:
-        return _sight(world, case, lambda: world.apply(case.rules))
+        return _sight(world, case, lambda: world.apply(case.rules, case.line))
 
 
 def _sight(world: World | RouterWorld, case: Case, apply: Any) -> Sight:
-    started = [
-        world.start(side, [sys.executable, str(SERVER), side, *addresses])
-        for side, addresses in (("server", SERVERS), ("interceptor", ()))
-    ]
-    world.await_listening(started[0], LISTENS)
-    world.await_listening(started[1], [one for one in LISTENS if one[0] == "tcp"])
+    names = ["server"]
+    names += ["interceptor"] if any(isinstance(rule, Divert) for rule in case.rules) else []
+    started = {
+        side: world.start(side, [sys.executable, "-I", "-S", str(SERVER), side, *addresses])
+        for side, addresses in zip(names, (SERVERS, ()), strict=False)
+    }
+    for side, one in started.items():
+        listens = [socket for socket in LISTENS if socket[0] == "tcp" or side == "server"]
+        world.await_listening(one, listens)
     apply()
     probes = [_plain(probe, probe.at[version]) for probe in case.probes for version in (4, 6)]
     done = world.run(
-        "client", [sys.executable, str(CLIENT)], timeout_s=30, given=json.dumps(probes)
+        "client", [sys.executable, "-I", "-S", str(CLIENT)], timeout_s=30, given=json.dumps(probes)
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -89,7 +94,7 @@ def _sight(world: World | RouterWorld, case: Case, apply: Any) -> Sight:
         {key: facts[key] for key in keys if key in facts}
         for facts, keys in zip(found, wanted, strict=True)
     ]
-    return Sight(client, _stories(started[0]))
+    return Sight(client, _stories(started["server"]))
 
 
 def _stories(started: Any) -> list[Facts]:
