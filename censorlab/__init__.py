@@ -1,6 +1,6 @@
-"""A simulated network with a censor in it, on loopback, without root.
+"""Simulated networks with a censor in them: on loopback without root, or in namespaces.
 
-This room knows what a censor does to bytes, and the peers it stands between.
-It must never know how the prober works: it shares no parser, socket loop or
-rule with it, and runs in a process of its own.
+This room knows what a censor does to bytes and packets, and the peers it stands
+between. It must never know how the prober works: it shares no parser, socket
+loop or rule with it, and starts it as a command.
 """

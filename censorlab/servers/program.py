@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from censorlab.world.namespaces import FOLDER
@@ -40,5 +41,8 @@ def executable(name: str, package: str) -> str:
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS))
     found = shutil.which(name, path=path)
     if found is None:
-        raise MissingProgramError(f"{name} is not installed: Debian package {package}")
+        script = Path(__file__).with_name("install.sh")
+        raise MissingProgramError(
+            f"{name} is not installed: Debian package {package}, or all at once: sh {script}"
+        )
     return found

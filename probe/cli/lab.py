@@ -61,11 +61,10 @@ def lab_command(args: argparse.Namespace) -> int:
             return actions[args.action](args)
         except BadScenarioError as error:
             raise CommandError(EXIT_USAGE, [str(error)]) from None
-        except MissingProgramError as error:
-            raise CommandError(EXIT_BAD_INPUT, [str(error), "all at once: make peers"]) from None
         except (
             BadOutcomesError,
             LabFailedError,
+            MissingProgramError,
             NeedsPacketsError,
             UnsupportedSystemError,
             WorldFailedError,

@@ -52,25 +52,31 @@ def configure_lab(commands: Any) -> None:
         )
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
 def _milliseconds(text: str) -> float:
-    number = float(text)
+    number = _number(text)
     if not 0 <= number <= _MAX_RTT_MS:
         raise argparse.ArgumentTypeError(f"a round trip is 0 to {_MAX_RTT_MS} ms")
     return number
 
 
 def _share(text: str) -> float:
-    number = float(text)
+    number = _number(text)
     if not 0 <= number < 1:
         raise argparse.ArgumentTypeError("a share is at least 0 and below 1")
     return number
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 def _shares(text: str) -> list[float]:

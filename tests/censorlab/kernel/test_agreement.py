@@ -72,7 +72,13 @@ def observed(
     stage: Any, scenario: Scenario, line: Line, authorities: Authorities
 ) -> list[list[Facts]]:
     with stage(scenario, line, 1, authorities) as ready:
-        return observe(ready, scenario, authorities)
+        found = observe(ready, scenario, authorities)
+    for facts in (one for made in found for one in made):
+        # Only an open connection is reset (else it is refused). Without a round trip
+        # that may come before connect(2) has told the client that it is open.
+        if facts.get("connect") == "ECONNRESET":
+            facts |= {"connect": "ok", "recv": "ECONNRESET"}
+    return found
 
 
 @pytest.fixture(scope="module")
