@@ -176,11 +176,16 @@ class Timer:
         """Take what every role takes."""
 
     def sleep(self, n: int, rate: float) -> list[float]:
-        """Return by how many seconds each of ``n`` sleeps ended late."""
+        """Return by how many seconds each of ``n`` appointments was missed.
+
+        They are kept to a timetable, as packets are: one pause of the machine makes
+        many late, not one.
+        """
         late = []
-        for _ in range(n):
-            due = time.monotonic() + 1 / rate
-            time.sleep(1 / rate)
+        start = time.monotonic()
+        for number in range(n):
+            due = start + number / rate
+            time.sleep(max(0.0, due - time.monotonic()))
             late.append(time.monotonic() - due)
         return late
 
