@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types contract tests peers clean
+.PHONY: demo test check lint types contract tests peers matrix sweep clean
 
 demo: $(VENV)/.demo
 	$(BIN)/reachwatch lab demo -o demo
@@ -30,6 +30,13 @@ tests: $(VENV)/.dev
 peers:
 	sh censorlab/servers/install.sh
 
+# Every scenario once; and all of them at two losses, two round trips, five seeds.
+matrix: $(VENV)/.demo
+	$(BIN)/reachwatch lab matrix --quick -o lab-matrix
+
+sweep: $(VENV)/.demo
+	$(BIN)/reachwatch lab matrix -o lab-matrix
+
 # Each stamp stands for an installed set. Dependency groups need pip >= 25.1,
 # newer than Debian's.
 $(VENV)/bin/python:
@@ -45,4 +52,4 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.demo
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo lab-matrix

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from censorlab.kernel import patterns
-from censorlab.kernel.errors import NeedsEngineError
+from censorlab.kernel.errors import NeedsEngineError, about
 from censorlab.kernel.marks import (
     ANSWERED,
     CLASS,
@@ -115,6 +115,11 @@ def marked_rules(rules: Iterable[Rule], strings: Patterns) -> tuple[Marked, ...]
 
 
 def _shows(rule: _ByName, strings: Patterns) -> tuple[str, ...]:
+    with about(rule):
+        return _matches(rule, strings)
+
+
+def _matches(rule: _ByName, strings: Patterns) -> tuple[str, ...]:
     if isinstance(rule, HttpHostRst):
         return (_REQUEST, packet_has(strings.bit(patterns.http_host(rule.host))))
     assert rule.server_name is not None
@@ -208,8 +213,8 @@ def treatment_lines(
     for rule in known:
         if isinstance(rule, FreezePackets) and rule.server_name is None:
             lines += _frozen(rule, family, client_device)
-    strikes = sum(one.bit for one in bits if one.strikes)
-    if (seconds := _residual_s(known)) and (strikes := strikes | SILENCED):
+    if seconds := _residual_s(known):
+        strikes = SILENCED | sum(one.bit for one in bits if one.strikes)
         keep = f"update @struck {{ {_contact(family)} timeout {round(seconds * 1000)}ms }}"
         lines.append(statement(up, packet_has(FRESH), connection_has(strikes), keep))
     lines.append(statement(connection_has(SILENCED), "drop"))
@@ -217,7 +222,8 @@ def treatment_lines(
         lines += _treatment(one, down, family)
     for rule in known:
         if isinstance(rule, DnsTimeout):
-            asked = packet_has(strings.bit(patterns.dns_name(rule.name)))
+            with about(rule):
+                asked = packet_has(strings.bit(patterns.dns_name(rule.name)))
             lines.append(statement(up, "udp dport 53", asked, "drop"))
     return lines
 

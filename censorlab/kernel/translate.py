@@ -20,7 +20,7 @@ from censorlab.kernel.connections import (
     sets_of,
     treatment_lines,
 )
-from censorlab.kernel.errors import NeedsEngineError
+from censorlab.kernel.errors import NeedsEngineError, about
 from censorlab.kernel.marks import DIVERTED, N_CLASSES
 from censorlab.kernel.networks import FAMILIES, Family
 from censorlab.kernel.patterns import Patterns
@@ -124,7 +124,8 @@ def _check(rules: tuple[Rule, ...], line: Line) -> None:
         if reason is not None:
             raise NeedsEngineError(f"{name}: {reason}")
         if isinstance(rule, ParallelPolicing):
-            check_policing(rule)
+            with about(rule):
+                check_policing(rule)
         # A rule that is added and not thought of here must not be left out in silence.
         assert (
             is_about_places(rule)

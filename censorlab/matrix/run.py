@@ -35,11 +35,15 @@ class Prober(NamedTuple):
 
 
 def line_of(scenario: Scenario, cell: Cell) -> Line:
-    """Return the scenario's own line, longer and lossier by the cell's."""
+    """Return the scenario's own line, longer and lossier by the cell's.
+
+    A router's kernel delays nothing: that form has no round trip of the cell's.
+    """
     own = scenario.line
+    rtt_s = 0.0 if cell.form == "independent" else cell.rtt_s
     return msgspec.structs.replace(
         own,
-        delay_s=own.delay_s + cell.rtt_s / 2,
+        delay_s=own.delay_s + rtt_s / 2,
         loss=1 - (1 - own.loss) * (1 - cell.loss),
     )
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Final, Literal
 
 from censorlab.engines import NeedsPacketsError
+from censorlab.kernel.stage import expressible, independent_stage
 from censorlab.packet.line import Line
 from censorlab.scenarios.cast import Authorities
 from censorlab.scenarios.loopback import loopback_rules, loopback_stage
@@ -20,12 +21,15 @@ OpenStage = Callable[[Scenario, Line, int, Authorities], AbstractContextManager[
 
 STAGES: Final[dict[Form, OpenStage]] = {
     "middlebox": middlebox_stage,
+    "independent": independent_stage,
     "loopback": loopback_stage,
 }
 
 
 def inexpressible(form: Form, scenario: Scenario) -> str | None:
     """Return why a form cannot have a scenario, None if it can."""
+    if form == "independent":
+        return expressible(scenario)
     if form == "loopback":
         try:
             loopback_rules(scenario)

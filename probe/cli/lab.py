@@ -21,6 +21,7 @@ import censorlab
 import probe
 from censorlab.authority import new_authority
 from censorlab.engines import NeedsPacketsError
+from censorlab.kernel.errors import NeedsEngineError
 from censorlab.matrix.confusion import as_csv, as_text, confusion, wrong
 from censorlab.matrix.outcome import BadOutcomesError, Cell, Outcome
 from censorlab.matrix.run import Prober, code_of, line_of, run_cell
@@ -65,6 +66,7 @@ def lab_command(args: argparse.Namespace) -> int:
             BadOutcomesError,
             LabFailedError,
             MissingProgramError,
+            NeedsEngineError,
             NeedsPacketsError,
             UnsupportedSystemError,
             WorldFailedError,
@@ -186,7 +188,7 @@ def _measured(
     def measure(cell: Cell) -> list[Outcome]:
         return run_cell(known[cell.scenario], cell, prober, authorities)
 
-    rtts_s = [rtt / 1000 for rtt in args.rtts]
+    rtts_s = [0.0] if form == "independent" else [rtt / 1000 for rtt in args.rtts]
     chosen = cells(wanted, form, args.losses, rtts_s, args.seeds)
     for own in sweep(
         chosen,

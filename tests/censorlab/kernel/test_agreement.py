@@ -28,13 +28,13 @@ from ..scenarios.signature import Facts, differences, observe  # noqa: TID252  a
 
 pytestmark = pytest.mark.netns
 
-AT_ONCE = 6
+AT_ONCE = 8
 SCENARIOS = {one.name: one for one in all_scenarios() if expressible(one) is None}
 BY_CONNECTION = [
     name for name, one in SCENARIOS.items() if not all(map(is_about_places, one.rules))
 ]
 """Rules about places are compared packet by packet in ``test_twins``."""
-KINDS_OF_END = ("connect", "icmp", "recv", "handshake", "verify", "first", "unacked")
+KINDS_OF_END = ("connect", "icmp", "recv", "handshake", "verify", "first")
 """Where packets are counted, acknowledgements and so the last bytes are chance."""
 A_RATES_DOING_MS = 1000
 """What takes longer is a rate's or a server's doing, never a round trip's."""
