@@ -58,7 +58,7 @@ def sweep(
     known: dict[Cell, list[Outcome]] = {}
     if path is not None:
         trim(path)
-        current = {cell.scenario: code_of(cell.scenario) for cell in wanted}
+        current = {name: code_of(name) for name in {cell.scenario for cell in wanted}}
         for outcome in read_outcomes(path):
             if outcome.code == current.get(outcome.scenario):
                 known.setdefault(outcome.cell, []).append(outcome)

@@ -7,10 +7,10 @@ Telegram's own, so that unmodified clients can be pointed at them.
 
 from typing import Final, NamedTuple
 
+from censorlab.servers.resolver import DOH_PATH
 from probe.model.target import Control, Endpoint, Resolver, Service, Target, Targets
 
 SERVICE: Final = "messenger"
-SERVICE_PATTERN: Final = "*.messenger.test"
 DC_POOL: Final = "messenger/dc_pool"
 WEB: Final = "messenger/web"
 SITE: Final = "messenger/site"
@@ -74,11 +74,8 @@ KNOWN_GOOD: Final = (
 ISP_RESOLVER: Final = "195.34.32.116"
 PUBLIC_RESOLVER: Final = "9.9.9.9"
 RESOLVER_NAME: Final = "dns.lab.test"
-DOH_PATH: Final = "/dns-query"
 
 PORTAL_ADDRESS: Final = "172.20.0.1"
-BLOCKPAGE_ADDRESS: Final = "195.34.33.1"
-"""Where a lying resolver sends clients; the interceptor answers there."""
 
 ZONE: Final[dict[str, tuple[str, ...]]] = {
     **WEB_ADDRESSES,
