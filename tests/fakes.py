@@ -13,7 +13,14 @@ import trio.testing
 
 from probe.model.observation import Role
 from probe.model.step import Owner
-from probe.net.api import Datagram, ProxyAddress, ResolutionError, TcpInfo, TunnelRefusedError
+from probe.net.api import (
+    Datagram,
+    IcmpError,
+    ProxyAddress,
+    ResolutionError,
+    TcpInfo,
+    TunnelRefusedError,
+)
 from probe.net.tls import TrustStores
 from probe.steps.context import Context, Run
 
@@ -37,14 +44,19 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Row:
-    """One address: how long a connect takes, how it ends, and what comes after a send."""
+    """One address: how long a connect takes, how it ends, and what comes after a send.
+
+    ``tcp_info`` may depend on what the connection has sent, and when. ``icmp_error``
+    goes with an errno, of the connect or of an arrival.
+    """
 
     address: str
     delay_s: float = 0.0
     outcome: int | None = CONNECTED
     arrivals: tuple[Arrival, ...] = ()
-    tcp_info: TcpInfo | None = None
+    tcp_info: "TcpInfo | Callable[[FakeTcpConnection], TcpInfo] | None" = None
     refusal: str | None = None
+    icmp_error: IcmpError | None = None
 
 
 @dataclass
@@ -53,6 +65,7 @@ class _FakeSocket:
     is_closed: bool = False
     sent: bytes = b""
     sent_at: float = 0.0
+    sent_times: list[float] = field(default_factory=list)
     left: list[Arrival] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,6 +78,11 @@ class _FakeSocket:
         assert not self.is_closed
         self.sent += data
         self.sent_at = trio.current_time()
+        self.sent_times.append(self.sent_at)
+
+    def icmp_error(self) -> IcmpError | None:
+        assert not self.is_closed
+        return self.row.icmp_error
 
     async def next_arrival(self) -> tuple[bytes, int | None]:
         assert not self.is_closed
@@ -85,6 +103,7 @@ class FakeTcpConnection(_FakeSocket):
     sent_bytes: int = 0
     received_bytes: int = 0
     first_arrival: float | None = None
+    hop_limits: list[int | None] = field(default_factory=list)
 
     async def connect(self) -> None:
         await trio.sleep(self.row.delay_s)
@@ -106,7 +125,12 @@ class FakeTcpConnection(_FakeSocket):
         return data
 
     def tcp_info(self) -> TcpInfo | None:
-        return self.row.tcp_info
+        known = self.row.tcp_info
+        return known if known is None or isinstance(known, TcpInfo) else known(self)
+
+    def set_hop_limit(self, limit: int | None) -> None:
+        assert not self.is_closed
+        self.hop_limits.append(limit)
 
 
 @dataclass

@@ -24,8 +24,6 @@ _BEHIND_LIMIT_PORT: Final = 8443
 _ELSEWHERE_PORT: Final = 8080
 _PORTAL_NAME: Final = "login.hotel.test"
 _BLOCKPAGE_NAME: Final = "block.isp.test"
-_NOWHERE: Final = "3.3.3.3"
-"""No resolver there; whoever takes all of UDP/53 answers all the same."""
 
 
 class Authorities(NamedTuple):
@@ -177,7 +175,7 @@ def _interceptors(wanted: frozenset[Arrangement], authorities: Authorities) -> l
     def forged(*names: str) -> Leaf:
         return leaf(authorities.forger, *names, now=authorities.now)
 
-    taken = [town.ISP_RESOLVER, town.PUBLIC_RESOLVER, _NOWHERE]
+    taken = [town.ISP_RESOLVER, town.PUBLIC_RESOLVER, town.NO_RESOLVER_ADDRESS]
     if "captive_portal" in wanted:
         everything = dict.fromkeys(town.ZONE, (town.PORTAL_ADDRESS,))
         portal = Site((_PORTAL_NAME,), forged(_PORTAL_NAME), redirect_to=f"http://{_PORTAL_NAME}/")

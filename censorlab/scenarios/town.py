@@ -42,6 +42,10 @@ SPARE_ADDRESSES: Final = ("149.154.162.10", "149.154.163.10")
 DEAD_ADDRESSES: Final = ("149.154.168.7", "149.154.169.7")
 """Routed, and nobody is there."""
 
+UNROUTABLE_ADDRESS: Final = "192.0.2.1"
+NO_RESOLVER_ADDRESS: Final = "3.3.3.3"
+"""No resolver there; whoever takes all of UDP/53 answers all the same."""
+
 INNOCUOUS_NAME: Final = "www.example.test"
 DEFAULT_NAME: Final = "default.lab.test"
 """On the certificate shown for any server name that the town does not host."""
@@ -132,7 +136,13 @@ def targets_list(trust_anchor: str) -> Targets:
                 combination_rule="any_of",
                 name="Data centres",
                 endpoints=tuple(
-                    Endpoint(address=address, port=port, probes=("tcp",), group=group)
+                    Endpoint(
+                        address=address,
+                        port=port,
+                        probes=("tcp", "mtproto"),
+                        group=group,
+                        dc_id=int(group.removeprefix("dc")),
+                    )
                     for group, address in DC_ADDRESSES.items()
                     for port in DC_PORTS
                 ),
@@ -146,7 +156,7 @@ def targets_list(trust_anchor: str) -> Targets:
                     Endpoint(
                         address=name,
                         port=443,
-                        probes=("dns", "tcp", "tls", "http"),
+                        probes=("dns", "tcp", "tls", "http", "quic", "ech"),
                         server_name=name,
                         alpn=("http/1.1",),
                         group=name,
@@ -180,11 +190,37 @@ def targets_list(trust_anchor: str) -> Targets:
                     address=address,
                     server_name=host.server_name,
                     path=PAGE_PATH,
+                    has_quic=True,
                 )
                 for host in KNOWN_GOOD
                 for address in host.addresses
             ),
             Control(id="innocuous", kind="innocuous_name", server_name=INNOCUOUS_NAME),
+            *(
+                Control(
+                    id=f"portal-{host.id}",
+                    kind="portal_check",
+                    operator=host.operator,
+                    address=host.addresses[0],
+                    port=80,
+                    server_name=host.server_name,
+                    path=PAGE_PATH,
+                )
+                for host in KNOWN_GOOD[:2]
+            ),
+            Control(
+                id="unroutable",
+                kind="unroutable",
+                address=UNROUTABLE_ADDRESS,
+                server_name=INNOCUOUS_NAME,
+            ),
+            Control(
+                id="no-resolver",
+                kind="no_resolver",
+                address=NO_RESOLVER_ADDRESS,
+                port=53,
+                server_name=KNOWN_GOOD[1].server_name,
+            ),
         ),
         resolvers=(
             Resolver(id="isp-udp", protocol="udp", address=ISP_RESOLVER, port=53),

@@ -24,6 +24,25 @@ flooding 64 KiB datagrams), small enough that a hostile file cannot fill memory.
 SCHEMA_BASE: Final = "https://reachwatch.invalid/schema"
 
 
+ADDED_IN_1_1: Final = frozenset(
+    {
+        "follow_up",
+        "first_byte_s",
+        "icmp_type",
+        "icmp_code",
+        "icmp_origin",
+        "hello_profile",
+        "hop_limit",
+        "body_text",
+        "mtproto_transport",
+        "clock_offset_s",
+        "open_rivals",
+        "evidence",
+    }
+)
+"""Columns that lines of schema version 1.0 do not have; there they are null or empty."""
+
+
 class MalformedLineError(ValueError):
     """A stored line is not of its type. The message names the place in the line."""
 
@@ -67,7 +86,8 @@ def decode_line(line: bytes, fact_type: type[Fact]) -> Stored[Fact]:
         raise MalformedLineError(f"$.{name}: unknown column")
     # Every key on every line is part of the format (docs/adr/0003): a missing
     # key is a damaged line, not a default.
-    for name in sorted(known - raw.keys()):
+    absent = ADDED_IN_1_1 if raw.get("schema_version") == "1.0" else frozenset[str]()
+    for name in sorted(known - raw.keys() - absent):
         raise MalformedLineError(f"$.{name}: missing column")
     try:
         run = msgspec.convert({k: raw[k] for k in run_names}, RunColumns)

@@ -13,6 +13,9 @@ from typing import Final
 
 UNKNOWN_PREFIX: Final = "unknown_failure: "
 
+SKIPPED: Final = f"{UNKNOWN_PREFIX}skipped"
+"""Not tried: an extra is missing or the platform cannot; the detail says which."""
+
 GENERIC_TIMEOUT: Final = "generic_timeout_error"
 """Our own deadline passed; a kernel timeout is ``timed_out``."""
 

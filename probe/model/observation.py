@@ -5,20 +5,56 @@ that does not apply to a step is null. Bytes are bytes, times are seconds since
 the start of the run on a monotonic clock, and nothing here is a judgement.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
 from probe.model import failure as failures
 from probe.model.target import CombinationRule, ResolverProtocol
 
-Step = Literal["route", "dns", "tcp", "proxy", "tls", "http"]
-STEPS: tuple[Step, ...] = ("route", "dns", "tcp", "proxy", "tls", "http")
+Step = Literal[
+    "route", "dns", "tcp", "proxy", "tls", "http", "udp", "quic", "mtproto", "writes"
+]
+STEPS: tuple[Step, ...] = get_args(Step)
 
 Role = Literal["test", "control", "contrast", "resolver"]
 """``test``: the target itself; ``control``: known-good hosts and names;
 ``contrast``: the target's address under an innocuous name; ``resolver``: the
 connection to an encrypted resolver."""
+
+FollowUp = Literal[
+    "other_name",
+    "name_elsewhere",
+    "second_hello",
+    "small_hello",
+    "large_hello",
+    "ech",
+    "ech_other_name",
+    "quic",
+    "quic_other_name",
+    "other_port",
+    "neighbour",
+    "udp_twin",
+    "other_payload",
+    "tiny_writes",
+    "paired",
+    "hop",
+    "residual",
+    "parallel",
+    "portal",
+    "unroutable",
+    "no_resolver",
+    "heartbeat",
+]
+"""Which separating probe or special control a row belongs to; null for the plain
+measurement of an endpoint and for known-good hosts. docs/glossary.md says each."""
+
+HelloProfile = Literal["default", "tls12", "small", "large", "ech"]
+"""The form of a ClientHello: the TLS library's own, the same without TLS 1.3, or one
+of ours by size and extensions."""
+
+MtprotoTransport = Literal["abridged", "intermediate", "padded", "full", "obfuscated"]
+"""Framings of MTProto over TCP; ``obfuscated`` is padded intermediate inside obfuscated2."""
 
 FailureString = Annotated[str, Meta(pattern=failures.PATTERN)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -81,6 +117,9 @@ class Observation(Struct, frozen=True, kw_only=True):
     ``failure`` is null exactly if the step succeeded. ``failure_detail`` holds
     errno name, verify code or protocol reason. ``loop_lag_s`` is the largest
     delay of our own event loop while the step ran: facts timed under load say so.
+    ``first_byte_s`` runs from the step's first byte sent to the first one received.
+    ``icmp_origin`` says whether an ICMP error came from the address itself or from
+    somebody on the path; who that was is not kept.
     """
 
     observation_id: Annotated[str, Meta(pattern=r"^o[0-9]{5,}$")]
@@ -103,6 +142,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     loop_lag_s: Seconds = 0.0
     sent_bytes: Count = 0
     received_bytes: Count = 0
+    follow_up: FollowUp | None = None
+    first_byte_s: Seconds | None = None
 
     hostname: str | None = None
     address: str | None = None
@@ -120,6 +161,9 @@ class Observation(Struct, frozen=True, kw_only=True):
     tcp_unacked: Count | None = None
     bytes_acked: Count | None = None
     bytes_received: Count | None = None
+    icmp_type: Annotated[int, Meta(ge=0, le=255)] | None = None
+    icmp_code: Annotated[int, Meta(ge=0, le=255)] | None = None
+    icmp_origin: Literal["target", "path"] | None = None
 
     server_name: str | None = None
     tls_version: str | None = None
@@ -127,6 +171,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     alpn: str | None = None
     verify_code: int | None = None
     first_flight_bytes: Count | None = None
+    hello_profile: HelloProfile | None = None
+    hop_limit: Annotated[int, Meta(ge=1, le=255)] | None = None
     peer_certificates: tuple[Certificate, ...] = ()
 
     path: str | None = None
@@ -137,6 +183,10 @@ class Observation(Struct, frozen=True, kw_only=True):
     body_duration_s: Seconds | None = None
     body_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
     body_is_truncated: bool | None = None
+    body_text: Annotated[str, Meta(max_length=500)] | None = None
+
+    mtproto_transport: MtprotoTransport | None = None
+    clock_offset_s: float | None = None
 
     def accepted_addresses(self) -> tuple[str, ...]:
         """Addresses of the first valid response, as an ordinary stub would take them."""

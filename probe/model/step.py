@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from probe.model.observation import Role
+from probe.model.observation import FollowUp, HelloProfile, MtprotoTransport, Role
 from probe.model.target import CombinationRule, Resolver
 
 QueryType = Literal["A", "AAAA"]
@@ -77,6 +77,48 @@ class TlsHandshake(Struct, frozen=True, kw_only=True, tag=True):
     alpn: tuple[str, ...]
     trust: str
     timeout_s: float
+    profile: Literal["default", "tls12"] = "default"
+
+
+class HelloProbe(Struct, frozen=True, kw_only=True, tag=True):
+    """Send one ClientHello of our own making and wait for the first answer.
+
+    ``hop_limit``: the hello's packets die after so many routers (None: the
+    system's); the handshake of TCP before it went the whole way.
+    """
+
+    server_name: str
+    profile: HelloProfile
+    timeout_s: float
+    hop_limit: int | None = None
+
+
+class MtprotoHandshake(Struct, frozen=True, kw_only=True, tag=True):
+    """Send req_pq_multi in one transport and verify the resPQ."""
+
+    transport: MtprotoTransport
+    dc_id: int
+    timeout_s: float
+
+
+class TinyWrites(Struct, frozen=True, kw_only=True, tag=True):
+    """Write two bytes at a time: a limit of packets shows, one of bytes does not."""
+
+    writes: int
+    timeout_s: float
+
+
+class UdpProbe(Struct, frozen=True, kw_only=True, tag=True):
+    """Send one small datagram and listen for an answer or an ICMP error."""
+
+    timeout_s: float
+
+
+class QuicHandshake(Struct, frozen=True, kw_only=True, tag=True):
+    """Send a QUIC Initial (RFC 9001) naming a server and wait for the first answer."""
+
+    server_name: str
+    timeout_s: float
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True, tag=True):
@@ -88,13 +130,43 @@ class HttpRequest(Struct, frozen=True, kw_only=True, tag=True):
     timeout_s: float
 
 
-StepSpec = DnsLookup | TcpConnect | ProxyConnect | TlsHandshake | HttpRequest
+StepSpec = (
+    DnsLookup
+    | TcpConnect
+    | ProxyConnect
+    | TlsHandshake
+    | HttpRequest
+    | HelloProbe
+    | MtprotoHandshake
+    | TinyWrites
+    | UdpProbe
+    | QuicHandshake
+)
 
-Trigger = Literal["start", "tls_failed", "http_slow"]
+Trigger = Literal[
+    "start",
+    "passed",
+    "connect_failed",
+    "hello_failed",
+    "hello_varies",
+    "certificate_failed",
+    "http_failed",
+    "http_slow",
+    "mtproto_failed",
+    "quic_failed",
+    "ech_failed",
+    "answer_odd",
+    "last",
+    "asked",
+]
 """When a chain runs: at once, or as a declared follow-up of its endpoint.
 
-``tls_failed``: no handshake after a completed connect. ``http_slow``: a body far
-slower than the control's; such chains run in interleaved pairs.
+``passed``: after the endpoint's own chain succeeded. ``connect_failed`` …
+``ech_failed``: the step failed, or is silent for so long that it probably will.
+``hello_varies``: the second form of hello passes. ``answer_odd``: a plain-HTTP answer that may
+be somebody else's. ``http_slow``: a body far slower than the control's; such chains
+run in interleaved pairs. ``last``: after everything, because it may disturb
+controls. ``asked``: only if the person asked for it.
 """
 
 
@@ -114,6 +186,7 @@ class Chain(Struct, frozen=True, kw_only=True):
     tactic: Literal["none", "socks5", "http_connect"] = "none"
     proxy_id: str | None = None
     trigger: Trigger = "start"
+    follow_up: FollowUp | None = None
     attempts: Annotated[int, Meta(ge=1)] = 1
     max_addresses: int = 1
 
@@ -121,11 +194,13 @@ class Chain(Struct, frozen=True, kw_only=True):
 class Budget(Struct, frozen=True, kw_only=True):
     """What a plan costs if all answers come at once: sockets, and bytes both ways.
 
-    Retries and follow-ups come on top where something fails; silence is cheap.
+    Retries and follow-ups come on top where something fails; silence is cheap, and
+    beyond ``max_bytes`` no follow-up is started.
     """
 
     sockets: int
     bytes: int
+    max_bytes: int
 
 
 class Plan(Struct, frozen=True, kw_only=True):

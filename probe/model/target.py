@@ -27,7 +27,7 @@ Address = Annotated[
 Port = Annotated[int, Meta(ge=1, le=65535)]
 ServerName = Annotated[str, Meta(max_length=253, pattern=r"^[^\s/\x00-\x1f]*$")]
 Text = Annotated[str, Meta(max_length=500)]
-Probe = Literal["dns", "tcp", "tls", "http"]
+Probe = Literal["dns", "tcp", "tls", "http", "mtproto", "quic", "ech"]
 ResolverProtocol = Literal["system", "udp", "tcp", "dot", "doh"]
 CombinationRule = Literal["any_of", "all_of"]
 Country = Annotated[str, Meta(pattern=r"^([A-Z]{2}|foreign)$")]
@@ -37,17 +37,20 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """One thing to reach: an address literal, or a host name to resolve first.
 
     ``group`` names the member that the endpoint belongs to (for example ``dc2``):
-    endpoints of one group are alternatives, and n of N counts groups.
+    endpoints of one group are alternatives, and n of N counts groups. ``dc_id`` is
+    the number of a Telegram data centre (negative for media), which some of
+    MTProto's transports name.
     """
 
     address: Address
     port: Port
-    probes: Annotated[tuple[Probe, ...], Meta(min_length=1, max_length=4)]
+    probes: Annotated[tuple[Probe, ...], Meta(min_length=1, max_length=7)]
     transport: Literal["tcp"] = "tcp"
     server_name: ServerName = ""
     alpn: Annotated[tuple[Annotated[str, Meta(max_length=32)], ...], Meta(max_length=4)] = ()
     path: Annotated[str, Meta(max_length=500, pattern=r"^/[\x21-\x7e]*$")] = "/"
     group: Annotated[str, Meta(max_length=80)] = ""
+    dc_id: Annotated[int, Meta(ge=-20000, le=20000)] = 2
 
 
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -91,10 +94,23 @@ class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     ``innocuous_name``: a server name sent to the *target's* address when the
     target's own name fails there; ``pairs_with`` is a target id or ``*``.
     ``resolvable_name``: a host name that the system resolver should resolve.
+    ``portal_check``: a page over plain HTTP at an address literal that answers 200 or
+    204; whoever answers otherwise stands between us and the Internet (RFC 8952).
+    ``unroutable``: an address at which nobody can be; whoever connects there
+    terminates our connections. ``no_resolver``: an address that runs no DNS;
+    whoever answers there for ``server_name`` takes everybody's queries.
+    ``has_quic``: the known-good host also speaks HTTP/3.
     """
 
     id: Identifier
-    kind: Literal["known_good", "innocuous_name", "resolvable_name"]
+    kind: Literal[
+        "known_good",
+        "innocuous_name",
+        "resolvable_name",
+        "portal_check",
+        "unroutable",
+        "no_resolver",
+    ]
     operator: Text = ""
     scope: Country = "foreign"
     address: Annotated[str, Meta(max_length=253)] = ""
@@ -102,6 +118,7 @@ class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     server_name: ServerName = ""
     path: Annotated[str, Meta(max_length=500, pattern=r"^(/[\x21-\x7e]*)?$")] = ""
     pairs_with: Annotated[str, Meta(max_length=80)] = "*"
+    has_quic: bool = False
 
 
 class Resolver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -49,6 +49,18 @@ _MAX_SHOWN: Final = 60
 
 _PROBE_ORDER: Final[tuple[Probe, ...]] = get_args(Probe)
 
+_NEEDS: Final[tuple[tuple[Probe, Probe], ...]] = (
+    ("tls", "tcp"),
+    ("http", "tcp"),
+    ("mtproto", "tcp"),
+    ("quic", "tls"),
+    ("ech", "tls"),
+)
+"""Probes that say something only beside, or on top of, another."""
+
+_PLACED: Final = frozenset({"known_good", "portal_check", "unroutable", "no_resolver"})
+"""Kinds of controls that must not depend on DNS."""
+
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]')
 """Strings and structure of valid JSON; numbers and literals carry no keys."""
 
@@ -360,9 +372,11 @@ def _endpoint(endpoint: Endpoint, at: str) -> Iterator[Problem]:
     if any(_PROBE_ORDER.index(a) >= _PROBE_ORDER.index(b) for a, b in pairwise(probes)):
         order = ", ".join(_PROBE_ORDER)
         yield Problem(f"{at}.probes", f"not in wire order ({order}), each at most once")
-    for probe in ("tls", "http"):
-        if probe in probes and "tcp" not in probes:
-            yield Problem(f"{at}.probes", f"{probe} needs tcp")
+    for probe, needed in _NEEDS:
+        if probe in probes and needed not in probes:
+            yield Problem(f"{at}.probes", f"{probe} needs {needed}")
+    if "mtproto" in probes and {"tls", "http"} & set(probes):
+        yield Problem(f"{at}.probes", "mtproto is spoken on a connection of its own")
     yield from _server_name(endpoint.server_name, at)
     for i, protocol in enumerate(endpoint.alpn):
         if not _VISIBLE_ASCII.fullmatch(protocol):
@@ -374,8 +388,8 @@ def _endpoint(endpoint: Endpoint, at: str) -> Iterator[Problem]:
 def _control(control: Control, at: str) -> Iterator[Problem]:
     if not control.server_name:
         yield Problem(at, f"a control of kind {control.kind} needs server_name")
-    if control.kind == "known_good" and not _is_literal(control.address):
-        yield Problem(f"{at}.address", "a control of kind known_good needs an IP address")
+    if control.kind in _PLACED and not _is_literal(control.address):
+        yield Problem(f"{at}.address", f"a control of kind {control.kind} needs an IP address")
     yield from _server_name(control.server_name, at)
 
 

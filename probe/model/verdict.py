@@ -72,6 +72,20 @@ class Rival(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ruled_out_by: tuple[str, ...]
 
 
+class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a finding rests on, counted: confidence is not a number that somebody set.
+
+    ``n_failed`` of ``n_tried`` tries of what is judged failed in the way that the
+    rule names; ``contrast_ok`` of ``contrast_tried`` tries of what differs in one
+    respect, or of the controls, passed.
+    """
+
+    n_failed: Count
+    n_tried: Count
+    contrast_ok: Count = 0
+    contrast_tried: Count = 0
+
+
 class LayerCount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Members that passed a layer, of those that were tried there."""
 
@@ -86,6 +100,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     ``n_ok`` of ``n_total`` counts members and is never rounded to all or none.
     With state ``impaired`` or ``insufficient`` a ``mechanism`` names what the
     failure looks like, not a finding. ``reasons`` point to observation ids.
+    ``open_rivals`` are explanations that the facts at hand leave standing.
     """
 
     target_id: str
@@ -109,4 +124,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
     failed_members: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     rivals: tuple[Rival, ...] = ()
+    open_rivals: tuple[str, ...] = ()
+    evidence: Evidence | None = None
     summary: str = ""

@@ -4,7 +4,7 @@ Addresses only, never names: a name would hide which address failed.
 """
 
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 class TcpInfo(NamedTuple):
@@ -27,6 +27,21 @@ class Datagram(NamedTuple):
 
     data: bytes
     ip_ttl: int | None
+
+
+class IcmpError(NamedTuple):
+    """An ICMP error (RFC 792, 4443) that a socket's packets were answered with.
+
+    ``type`` and ``code`` are as received, so IPv4 and IPv6 number differently: a
+    prohibition is 3/13 in ICMP and 1/1 in ICMPv6. ``origin`` is ``target`` if the
+    error came from the address that the socket speaks to, else ``path``; a sender
+    can be forged, so ``target`` is a claim. Who on the path it was is not kept: it
+    may be a router of the volunteer's provider.
+    """
+
+    type: int
+    code: int
+    origin: Literal["target", "path"]
 
 
 class ProxyAddress(NamedTuple):
@@ -74,6 +89,29 @@ class TcpConnection(ByteStream, Protocol):
     def tcp_info(self) -> TcpInfo | None:
         """Return the kernel's view, None where the platform has none."""
 
+    def icmp_error(self) -> IcmpError | None:
+        """Return the first ICMP error that connecting was answered with.
+
+        None if there was none, once connected, and where the platform cannot tell
+        (all but Linux 5.11 and later).
+        """
+
+    def set_hop_limit(self, limit: int | None) -> None:
+        """Let packets die after ``limit`` (1 to 255) routers; None: the system's default.
+
+        For use between connecting and the first data. What Linux 6.18 was seen to do
+        while a limit is set: each time-exceeded makes one send or receive raise
+        EHOSTUNREACH, indistinguishable by errno from a host-unreachable and without
+        an entry for `icmp_error`; the connection lives on, and the kernel goes on
+        retransmitting. An error that comes while a call holds the socket is not
+        raised, but the next retransmission's is. Bytes still unacknowledged when the
+        limit is lifted are retransmitted all the way; an error that came before and
+        was not raised yet still will be.
+
+        Raises:
+            OSError: the platform cannot, or the socket is closed.
+        """
+
     def close(self) -> None:
         """Close at once; idempotent."""
 
@@ -86,6 +124,12 @@ class UdpSocket(Protocol):
 
     async def receive(self) -> Datagram:
         """Receive one datagram; raises OSError (ICMP errors included)."""
+
+    def icmp_error(self) -> IcmpError | None:
+        """Return the first ICMP error that a datagram was answered with.
+
+        None if there was none, and where the platform cannot tell (all but Linux).
+        """
 
     def close(self) -> None:
         """Close at once; idempotent."""

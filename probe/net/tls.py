@@ -7,12 +7,15 @@ when bytes moved, and the chain that was presented when verification failed.
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import certifi
 
 from probe.model.step import NO_TRUST, PUBLIC_TRUST
 from probe.net.api import ByteStream
+
+Profile = Literal["default", "tls12"]
+"""The forms of ClientHello that the TLS library itself can be made to send."""
 
 
 class CertificateError(Exception):
@@ -37,7 +40,7 @@ class TrustError(ValueError):
 
 
 class TrustStores:
-    """TLS client configurations by (trust key, ALPN), each built once.
+    """TLS client configurations by (trust key, ALPN, profile), each built once.
 
     Loading a full bundle costs about 21 ms, so contexts are shared.
     """
@@ -45,24 +48,30 @@ class TrustStores:
     def __init__(self, anchors: Mapping[str, Sequence[str]] | None = None) -> None:
         """Args: PEM certificates by trust key; ``public`` and ``none`` are built in."""
         self._anchors = dict(anchors or {})
-        self._contexts: dict[tuple[str, tuple[str, ...]], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, tuple[str, ...], Profile], ssl.SSLContext] = {}
 
-    def context(self, trust: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
+    def context(
+        self, trust: str, alpn: tuple[str, ...], profile: Profile = "default"
+    ) -> ssl.SSLContext:
         """Return the shared context.
+
+        Profile ``tls12`` offers nothing newer: its certificates travel in plain text.
 
         Raises:
             TrustError: a trust anchor does not parse.
         """
-        key = (trust, alpn)
+        key = (trust, alpn, profile)
         if key not in self._contexts:
             try:
-                self._contexts[key] = self._build(trust, alpn)
+                self._contexts[key] = self._build(trust, alpn, profile)
             except (ssl.SSLError, ValueError) as error:
                 raise TrustError(f"trust anchors of {trust!r}: {error}") from None
         return self._contexts[key]
 
-    def _build(self, trust: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
+    def _build(self, trust: str, alpn: tuple[str, ...], profile: Profile) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if profile == "tls12":
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
         if alpn:
             context.set_alpn_protocols(list(alpn))
         if trust == NO_TRUST:

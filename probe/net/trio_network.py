@@ -17,6 +17,7 @@ from python_socks.async_.trio import Proxy as SocksProxy
 from probe.model.failure import errno_name
 from probe.net.api import (
     Datagram,
+    IcmpError,
     ProxyAddress,
     ResolutionError,
     TcpConnection,
@@ -24,6 +25,7 @@ from probe.net.api import (
     TunnelRefusedError,
     UdpSocket,
 )
+from probe.net.error_queue import queue_icmp_errors, read_icmp_error
 from probe.net.tcp_info import read_tcp_info
 
 _RECEIVE_BYTES: Final = 65536
@@ -53,12 +55,19 @@ class TrioTcpConnection:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.first_arrival: float | None = None
+        self._icmp_error: IcmpError | None = None
+        self._default_hop_limit: int | None = None
         # Measured handshakes are single small writes: Nagle would only add delay.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def connect(self) -> None:
         """Connect; raises OSError."""
+        queue_icmp_errors(self._socket, wanted=True)
         await self._socket.connect(self._peer)
+        if self._default_hop_limit is None:
+            # On an established connection Linux would raise every ICMP error, those
+            # included that TCP must survive (RFC 1122 section 4.2.3.9).
+            queue_icmp_errors(self._socket, wanted=False)
 
     async def send_all(self, data: bytes) -> None:
         """Send everything; raises OSError."""
@@ -80,6 +89,31 @@ class TrioTcpConnection:
         """Return the kernel's view of the connection."""
         return read_tcp_info(self._socket)
 
+    def icmp_error(self) -> IcmpError | None:
+        """Return the first ICMP error that connecting was answered with."""
+        if self._icmp_error is None:
+            self._icmp_error = read_icmp_error(self._socket, self._peer[0])
+        return self._icmp_error
+
+    def set_hop_limit(self, limit: int | None) -> None:
+        """Let packets die after so many routers; None restores the default; raises OSError."""
+        if self._socket.family == socket.AF_INET6:
+            option = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
+        else:
+            option = (socket.IPPROTO_IP, socket.IP_TTL)
+        if limit is None:
+            if self._default_hop_limit is not None:
+                self._socket.setsockopt(*option, self._default_hop_limit)
+                self._default_hop_limit = None
+                queue_icmp_errors(self._socket, wanted=False)
+            return
+        # Remembered and not asked for by -1, which only Linux knows for IPv4.
+        before = self._socket.getsockopt(*option)
+        self._socket.setsockopt(*option, limit)
+        if self._default_hop_limit is None:
+            self._default_hop_limit = before
+        queue_icmp_errors(self._socket, wanted=True)
+
     def close(self) -> None:
         """Close at once."""
         self._socket.close()
@@ -91,7 +125,7 @@ class TrioTcpConnection:
 
 
 class TrioUdpSocket:
-    """A connected UDP socket that keeps each datagram's hop limit."""
+    """A connected UDP socket that keeps each datagram's hop limit, and ICMP errors."""
 
     def __init__(self, address: str, port: int) -> None:
         self._socket = trio.socket.socket(_family(address), socket.SOCK_DGRAM)
@@ -100,6 +134,8 @@ class TrioUdpSocket:
                 self._socket.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
             else:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVHOPLIMIT, 1)
+        queue_icmp_errors(self._socket, wanted=True)
+        self._icmp_error: IcmpError | None = None
         self._peer = (address, port)
         self._is_connected = False
 
@@ -110,10 +146,23 @@ class TrioUdpSocket:
             # reports ICMP errors, which an unconnected socket hides.
             await self._socket.connect(self._peer)
             self._is_connected = True
-        await self._socket.send(data)
+        try:
+            await self._socket.send(data)
+        except OSError:
+            self.icmp_error()
+            raise
 
     async def receive(self) -> Datagram:
         """Receive one datagram; raises OSError."""
+        try:
+            return await self._receive()
+        except OSError:
+            # A socket with something in its error queue is readable for epoll(7) for
+            # ever: left there, it would make the next receive a busy loop.
+            self.icmp_error()
+            raise
+
+    async def _receive(self) -> Datagram:
         if sys.platform != "linux":
             return Datagram(await self._socket.recv(_RECEIVE_BYTES), None)
         data, ancillary, _flags, _peer = await self._socket.recvmsg(_RECEIVE_BYTES, 64)
@@ -124,6 +173,13 @@ class TrioUdpSocket:
             }:
                 return Datagram(data, int.from_bytes(value[:4], sys.byteorder) & 0xFF)
         return Datagram(data, None)
+
+    def icmp_error(self) -> IcmpError | None:
+        """Return the first ICMP error that a datagram was answered with."""
+        found = read_icmp_error(self._socket, self._peer[0])
+        if self._icmp_error is None:
+            self._icmp_error = found
+        return self._icmp_error
 
     def close(self) -> None:
         """Close at once."""

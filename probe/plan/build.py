@@ -5,22 +5,33 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
 from probe.model.step import (
     LIST_TRUST,
-    NO_TRUST,
     PUBLIC_TRUST,
     Budget,
     Chain,
     DnsLookup,
+    HelloProbe,
     HttpRequest,
+    MtprotoHandshake,
     Owner,
     Plan,
     QueryType,
+    QuicHandshake,
     StepSpec,
     TcpConnect,
     TlsHandshake,
 )
 from probe.model.target import Control, Endpoint, Resolver, Service, Target, Targets
+from probe.plan.follow_ups import (
+    QUIC_TIMEOUT_S,
+    Asked,
+    follow_ups_of,
+    resolver_follow_ups,
+    side_ways,
+)
 from probe.tactics.proxy import through_proxy
 from probe.wire.addresses import a_label, is_address
 
@@ -42,9 +53,8 @@ STREAM_TIMEOUT_S: Final = 3.0
 ATTEMPTS: Final = 2
 """Tries of a failing chain. Each is an observation of its own."""
 
-SLOW_PAIRS: Final = 6
-"""Interleaved pairs of a slow transfer and its contrast, at most: a rule asks for
-three that our own load did not spoil, and one that is not slow settles it."""
+UNROUTABLE_TIMEOUT_S: Final = 1.0
+"""Whoever connects on behalf of everybody is near: on the device, or the next hop."""
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_ADDRESSES: Final = 4
@@ -60,12 +70,14 @@ class Options:
     """What the person asked for.
 
     ``families``: IP versions to use. ``proxies``: kind per proxy of the run, in
-    order; their addresses are not part of a plan.
+    order; their addresses are not part of a plan. ``asked``: tests that disturb or
+    cost more, and run only on request.
     """
 
     families: tuple[Literal[4, 6], ...] = (4, 6)
     proxies: tuple[Literal["socks5", "http_connect"], ...] = ()
     seed: int = 0
+    asked: frozenset[Asked] = frozenset()
 
 
 def build_plan(targets: Targets, options: Options) -> Plan:
@@ -83,7 +95,17 @@ def build_plan(targets: Targets, options: Options) -> Plan:
             chains.extend(
                 through_proxy(chain, index, kind) for index, kind in enumerate(options.proxies)
             )
-            follow_ups.extend(_follow_ups(targets, target, chain))
+            follow_ups.extend(follow_ups_of(targets, service, target, chain, options.asked))
+            if "tls" in endpoint.probes:
+                beside, following = side_ways(
+                    chain,
+                    targets.controls,
+                    target,
+                    has_quic="quic" in endpoint.probes,
+                    has_ech="ech" in endpoint.probes,
+                )
+                chains.extend(beside)
+                follow_ups.extend(following)
             if chain.hostname is not None:
                 name = names.setdefault(
                     chain.hostname, _Name([], service.address_ranges, is_page=False)
@@ -102,6 +124,12 @@ def build_plan(targets: Targets, options: Options) -> Plan:
                 _control_owner(control)
             )
     lookups = _lookups(targets, names, options)
+    for resolver in targets.resolvers:
+        if resolver.protocol in {"dot", "doh"} and _in_families(resolver.address, options.families):
+            opened = _resolver_opening(targets, resolver)
+            follow_ups.extend(resolver_follow_ups(targets, opened))
+    if any(chain.follow_up == "quic" for chain in chains):
+        follow_ups.extend(_quic_controls(targets, options))
     # Shuffled, so that a run has no fixed order of hosts for a middlebox to
     # learn and no endpoint is always the one that meets a warm path.
     random.Random(options.seed).shuffle(chains)  # noqa: S311 - an order, not a secret
@@ -111,7 +139,7 @@ def build_plan(targets: Targets, options: Options) -> Plan:
         lookups=tuple(lookups),
         chains=tuple(chains),
         follow_ups=tuple(follow_ups),
-        budget=_budget(controls, lookups, chains),
+        budget=_budget(controls, lookups, chains, options),
     )
 
 
@@ -144,6 +172,10 @@ def _endpoint_chain(
         )
     if "http" in endpoint.probes:
         steps.append(_page(server_name, endpoint.path))
+    if "mtproto" in endpoint.probes:
+        steps.append(
+            MtprotoHandshake(transport="obfuscated", dc_id=endpoint.dc_id, timeout_s=TLS_TIMEOUT_S)
+        )
     return Chain(
         role="test",
         owner=Owner(
@@ -180,58 +212,6 @@ def trust_anchors(targets: Targets) -> dict[str, tuple[str, ...]]:
     return anchors
 
 
-def _follow_ups(targets: Targets, target: Target, chain: Chain) -> list[Chain]:
-    """Separating probes of an endpoint: the same address under an innocuous name."""
-    if not any(isinstance(step, TlsHandshake) for step in chain.steps):
-        return []
-    pair = next(
-        (
-            control
-            for control in targets.controls
-            if control.kind == "innocuous_name" and control.pairs_with in {"*", target.id}
-        ),
-        None,
-    )
-    if pair is None:
-        return []
-    found: list[Chain] = []
-    for step in chain.steps:
-        if isinstance(step, TlsHandshake):
-            hello = TlsHandshake(
-                server_name=pair.server_name,
-                alpn=step.alpn,
-                trust=NO_TRUST,
-                timeout_s=step.timeout_s,
-            )
-    connect = TcpConnect(timeout_s=CONNECT_TIMEOUT_S)
-    request = next((step for step in chain.steps if isinstance(step, HttpRequest)), None)
-    base = Chain(
-        role="contrast",
-        owner=chain.owner,
-        port=chain.port,
-        address=chain.address,
-        hostname=chain.hostname,
-        steps=(connect, hello),
-        trigger="tls_failed",
-        attempts=ATTEMPTS,
-    )
-    found.append(base)
-    if request is not None:
-        found.append(
-            Chain(
-                role="contrast",
-                owner=chain.owner,
-                port=chain.port,
-                address=chain.address,
-                hostname=chain.hostname,
-                steps=(connect, hello, request),
-                trigger="http_slow",
-                attempts=SLOW_PAIRS,
-            )
-        )
-    return found
-
-
 def _control_owner(control: Control) -> Owner:
     return Owner(
         endpoint_id=f"{control.address or control.server_name}:{control.port}",
@@ -241,27 +221,72 @@ def _control_owner(control: Control) -> Owner:
 
 
 def _control_chains(targets: Targets, control: Control) -> list[Chain]:
-    if control.kind != "known_good":
-        return []
-    steps: list[StepSpec] = [
-        TcpConnect(timeout_s=CONNECT_TIMEOUT_S),
-        TlsHandshake(
-            server_name=control.server_name,
-            alpn=(),
-            trust=_list_trust(targets),
-            timeout_s=TLS_TIMEOUT_S,
-        ),
-    ]
-    if control.path:
-        steps.append(_page(control.server_name, control.path))
+    """Build what a control is asked; one that only pairs with endpoints has no chain."""
+    steps: list[StepSpec] = [TcpConnect(timeout_s=CONNECT_TIMEOUT_S)]
+    follow_up: Literal["portal", "unroutable", "no_resolver"] | None = None
+    match control.kind:
+        case "known_good":
+            steps.append(
+                TlsHandshake(
+                    server_name=control.server_name,
+                    alpn=(),
+                    trust=_list_trust(targets),
+                    timeout_s=TLS_TIMEOUT_S,
+                )
+            )
+            if control.path:
+                steps.append(_page(control.server_name, control.path))
+        case "portal_check":
+            steps.append(_page(control.server_name, control.path or "/"))
+            follow_up = "portal"
+        case "unroutable":
+            steps = [TcpConnect(timeout_s=UNROUTABLE_TIMEOUT_S)]
+            follow_up = "unroutable"
+        case "no_resolver":
+            steps = [_nobodys_lookup(control)]
+            follow_up = "no_resolver"
+        case "innocuous_name" | "resolvable_name":
+            return []
     return [
         Chain(
             role="control",
             owner=_control_owner(control),
             port=control.port,
             address=control.address,
+            follow_up=follow_up,
             steps=tuple(steps),
+            attempts=ATTEMPTS if control.kind == "no_resolver" else 1,
         )
+    ]
+
+
+def _nobodys_lookup(control: Control) -> DnsLookup:
+    """Ask where nobody answers DNS for a harmless name."""
+    return DnsLookup(
+        hostname=control.server_name,
+        query_type="AAAA" if ":" in control.address else "A",
+        resolver=Resolver(id=control.id, protocol="udp", address=control.address, port=53),
+        owners=(_control_owner(control),),
+        expected_ranges=(),
+        timeout_s=UNROUTABLE_TIMEOUT_S,
+    )
+
+
+def _quic_controls(targets: Targets, options: Options) -> list[Chain]:
+    """QUIC to known-good hosts: run once, where a service's QUIC fails under any name."""
+    return [
+        Chain(
+            role="control",
+            owner=_control_owner(control),
+            port=control.port,
+            address=control.address,
+            follow_up="quic",
+            trigger="quic_failed",
+            steps=(QuicHandshake(server_name=control.server_name, timeout_s=QUIC_TIMEOUT_S),),
+            attempts=ATTEMPTS,
+        )
+        for control in targets.controls
+        if control.has_quic and _in_families(control.address, options.families)
     ]
 
 
@@ -306,12 +331,11 @@ def _lookup_timeout(resolver: Resolver) -> float:
 
 def _resolver_chains(targets: Targets, resolver: Resolver, specs: list[DnsLookup]) -> list[Chain]:
     """One chain per question where each has a socket of its own, else per connection."""
-    owner = Owner(endpoint_id=resolver.id, member=resolver.id)
     if resolver.protocol in {"system", "udp"}:
         return [
             Chain(
                 role="test",
-                owner=owner,
+                owner=_resolver_owner(resolver),
                 port=resolver.port or 53,
                 address=resolver.address or None,
                 steps=(spec,),
@@ -319,9 +343,25 @@ def _resolver_chains(targets: Targets, resolver: Resolver, specs: list[DnsLookup
             )
             for spec in specs
         ]
-    opening: list[StepSpec] = [TcpConnect(timeout_s=CONNECT_TIMEOUT_S)]
+    opening = _resolver_opening(targets, resolver)
+    by_connection: dict[int, list[DnsLookup]] = defaultdict(list)
+    for index, spec in enumerate(specs):
+        by_connection[index // NAMES_PER_CONNECTION].append(spec)
+    return [
+        msgspec.structs.replace(opening, steps=(*opening.steps, *part))
+        for part in by_connection.values()
+    ]
+
+
+def _resolver_owner(resolver: Resolver) -> Owner:
+    return Owner(endpoint_id=resolver.id, member=resolver.id)
+
+
+def _resolver_opening(targets: Targets, resolver: Resolver) -> Chain:
+    """Build the connection to a resolver over a stream, without its questions."""
+    steps: list[StepSpec] = [TcpConnect(timeout_s=CONNECT_TIMEOUT_S)]
     if resolver.protocol in {"dot", "doh"}:
-        opening.append(
+        steps.append(
             TlsHandshake(
                 server_name=resolver.server_name,
                 alpn=("http/1.1",) if resolver.protocol == "doh" else (),
@@ -329,19 +369,14 @@ def _resolver_chains(targets: Targets, resolver: Resolver, specs: list[DnsLookup
                 timeout_s=TLS_TIMEOUT_S,
             )
         )
-    by_connection: dict[int, list[DnsLookup]] = defaultdict(list)
-    for index, spec in enumerate(specs):
-        by_connection[index // NAMES_PER_CONNECTION].append(spec)
-    return [
-        Chain(
-            role="resolver",
-            owner=owner,
-            port=resolver.port,
-            address=resolver.address,
-            steps=(*opening, *part),
-        )
-        for part in by_connection.values()
-    ]
+    return Chain(
+        role="resolver",
+        owner=_resolver_owner(resolver),
+        port=resolver.port,
+        address=resolver.address,
+        steps=tuple(steps),
+        attempts=ATTEMPTS,
+    )
 
 
 # Bytes on the wire, both ways, per step: what public servers typically send
@@ -351,22 +386,36 @@ _HANDSHAKE_BYTES: Final = 6000
 _LOOKUP_BYTES: Final = 250
 _DOH_BYTES: Final = 700
 _PAGE_BYTES: Final = 16_000
+_ANSWERED_HELLO_BYTES: Final = 5000
+
+MAX_BYTES: Final = 800_000
+"""Beyond this no follow-up starts: what runs by then ends within the megabyte that
+a check may cost. A list that is larger by itself may cost half as much again."""
+
+MAX_ASKED_BYTES: Final = 2_000_000
+"""The same with the test for throttling, of which people are told 2.5 MB."""
 
 
-def _budget(controls: list[Chain], lookups: list[Chain], chains: list[Chain]) -> Budget:
+def step_bytes(step: StepSpec) -> int:
+    """Estimate what a step costs on the wire, both ways, if it is answered."""
+    match step:
+        case DnsLookup():
+            return _DOH_BYTES if step.resolver.protocol == "doh" else _LOOKUP_BYTES
+        case TlsHandshake():
+            return _HANDSHAKE_BYTES
+        case HelloProbe() | QuicHandshake():
+            return _ANSWERED_HELLO_BYTES
+        case HttpRequest():
+            return min(_PAGE_BYTES, step.max_body_bytes)
+        case _:
+            return _CONNECT_BYTES
+
+
+def _budget(
+    controls: list[Chain], lookups: list[Chain], chains: list[Chain], options: Options
+) -> Budget:
     """Estimate what a run costs if everything answers at the first attempt."""
-    total = 0
-    sockets = 0
-    for chain in (*controls, *lookups, *chains):
-        sockets += 1
-        for step in chain.steps:
-            match step:
-                case DnsLookup():
-                    total += _DOH_BYTES if step.resolver.protocol == "doh" else _LOOKUP_BYTES
-                case TlsHandshake():
-                    total += _HANDSHAKE_BYTES
-                case HttpRequest():
-                    total += min(_PAGE_BYTES, step.max_body_bytes)
-                case _:
-                    total += _CONNECT_BYTES
-    return Budget(sockets=sockets, bytes=total)
+    everything = [*controls, *lookups, *chains]
+    total = sum(step_bytes(step) for chain in everything for step in chain.steps)
+    limit = MAX_ASKED_BYTES if "throttling" in options.asked else MAX_BYTES
+    return Budget(sockets=len(everything), bytes=total, max_bytes=max(limit, total + total // 2))

@@ -2,30 +2,44 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+import trio
 
 from probe.model.observation import Observation
 from probe.model.step import (
     Chain,
     DnsLookup,
+    HelloProbe,
     HttpRequest,
+    MtprotoHandshake,
     ProxyConnect,
+    QuicHandshake,
     StepSpec,
     TcpConnect,
+    TinyWrites,
     TlsHandshake,
+    UdpProbe,
 )
 from probe.net.api import ByteStream, ProxyAddress, TcpConnection
 from probe.run.limits import Limits
 from probe.steps.context import Context
 from probe.steps.dns_lookup import doh_lookup, stream_lookup, system_lookup, udp_lookup
+from probe.steps.hello_probe import hello_probe
 from probe.steps.http_request import http_request
+from probe.steps.mtproto_handshake import mtproto_handshake
 from probe.steps.proxy_connect import proxy_connect
+from probe.steps.quic_handshake import quic_handshake
 from probe.steps.tcp_connect import tcp_connect
+from probe.steps.tiny_writes import tiny_writes
 from probe.steps.tls_handshake import tls_handshake
+from probe.steps.udp_probe import udp_probe
 from probe.wire.addresses import network_of
 
 Emit = Callable[[Observation], Awaitable[None]]
+Heard = Callable[[DnsLookup, Sequence[str]], None]
+"""Told the addresses of a valid answer as soon as it arrives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +62,66 @@ def way_of(chain: Chain, address: str | None, proxies: Sequence[ProxyAddress]) -
     return Way(address=address, port=chain.port)
 
 
+CONNECT_PATIENCE_S: Final = 2.0
+"""Three SYNs on Linux (0, 1, 2 s) without an answer: on a line that loses one packet
+in ten each way the chance of that is under 1 %, so it is worth a second look."""
+
+QUERY_PATIENCE_S: Final = 0.7
+"""A resolver that has not answered a datagram by now lost it, or does not want to."""
+
+HELLO_PATIENCE_S: Final = 0.6
+HELLO_PATIENCE_RTTS: Final = 4
+"""Two retransmissions of a hello, at 0.2 to 0.3 s and twice that."""
+
+
+@dataclass
+class Progress:
+    """How far an attempt has come, for whoever wonders whether it hangs."""
+
+    step: str = ""
+    since: float = field(default_factory=trio.current_time)
+    connection: TcpConnection | None = None
+
+    def enter(self, step: str) -> None:
+        """A step begins."""
+        self.step = step
+        self.since = trio.current_time()
+
+    def is_silent(self) -> bool:
+        """Tell whether the step has been met with silence for suspiciously long."""
+        waited = trio.current_time() - self.since
+        if self.step == "tcp":
+            return waited > CONNECT_PATIENCE_S
+        if self.step == "dns":
+            return waited > QUERY_PATIENCE_S
+        if self.step not in {"tls", "mtproto"} or self.connection is None:
+            return False
+        info = self.connection.tcp_info()
+        if info is None or self.connection.received_bytes:
+            return False
+        return waited > HELLO_PATIENCE_S + HELLO_PATIENCE_RTTS * info.rtt_s
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of an attempt while it runs."""
+
+    emit: Emit
+    heard: Heard
+    progress: Progress = field(default_factory=Progress)
+
+
 async def walk(
-    chain: Chain, context: Context, way: Way | None, limits: Limits, emit: Emit
+    chain: Chain, context: Context, way: Way | None, limits: Limits, listener: Listener
 ) -> list[Observation]:
     """Take one attempt's steps, emitting each observation; stop at the first failure."""
-    walker = _Walker(chain, context, way, limits)
+    walker = _Walker(chain, context, way, limits, listener)
     taken: list[Observation] = []
     async with AsyncExitStack() as stack:
         for spec in chain.steps:
             rows = await walker.take(spec, stack)
             for row in rows:
-                await emit(row)
+                await listener.emit(row)
             taken.extend(rows)
             if _ends_chain(rows[0]):
                 break
@@ -75,11 +138,20 @@ def _ends_chain(row: Observation) -> bool:
 class _Walker:
     """The connection of one attempt, as far as it has come."""
 
-    def __init__(self, chain: Chain, context: Context, way: Way | None, limits: Limits) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        context: Context,
+        way: Way | None,
+        limits: Limits,
+        listener: Listener,
+    ) -> None:
         self._chain = chain
         self._context = context
         self._way = way
         self._limits = limits
+        self._progress = listener.progress
+        self._heard = listener.heard
         self._connection: TcpConnection | None = None
         self._stream: ByteStream | None = None
 
@@ -102,43 +174,90 @@ class _Walker:
                 ]
             case TlsHandshake():
                 assert self._connection is not None
+                self._progress.enter("tls")
                 row, stream = await tls_handshake(self._context, spec, self._connection)
                 self._stream = stream
                 return [row]
             case HttpRequest():
                 assert self._connection is not None
                 assert self._stream is not None
+                self._progress.enter("http")
                 return [await http_request(self._context, spec, self._stream, self._connection)]
             case DnsLookup():
                 return await self._lookup(spec)
+            case UdpProbe() | QuicHandshake():
+                return [await self._datagrams(spec)]
+            case _:
+                assert self._connection is not None
+                return [await self._on_connection(spec, self._connection)]
+
+    async def _on_connection(
+        self, spec: HelloProbe | MtprotoHandshake | TinyWrites, connection: TcpConnection
+    ) -> Observation:
+        match spec:
+            case HelloProbe():
+                self._progress.enter("tls")
+                return await hello_probe(self._context, spec, connection)
+            case MtprotoHandshake():
+                self._progress.enter("mtproto")
+                return await mtproto_handshake(self._context, spec, connection)
+            case TinyWrites():
+                return await tiny_writes(self._context, spec, connection)
         assert_never(spec)
+
+    async def _datagrams(self, spec: UdpProbe | QuicHandshake) -> Observation:
+        assert self._way is not None
+        await self._limits.pacer.wait_turn()
+        if isinstance(spec, UdpProbe):
+            return await udp_probe(self._context, spec, self._way.address, self._way.port)
+        return await quic_handshake(self._context, spec, self._way.address, self._way.port)
 
     async def _connect(self, spec: TcpConnect, stack: AsyncExitStack) -> Observation:
         assert self._way is not None
         network = network_of(self._way.address)
-        async with self._limits.connect(network):
-            await self._limits.pacer.wait_turn()
-            row, self._connection = await tcp_connect(
-                self._context, spec, self._way.address, self._way.port
-            )
+        names = [
+            s.server_name for s in self._chain.steps if isinstance(s, TlsHandshake | HelloProbe)
+        ]
+        if names:
+            turn = await stack.enter_async_context(self._limits.handshake(network, names[0]))
+            async with turn.lent_when_silent():
+                row = await self._connected(spec, network)
+            if self._connection is not None:
+                await turn.take()
+        else:
+            row = await self._connected(spec, network)
         if self._connection is not None:
             stack.callback(self._connection.close)
             self._stream = self._connection
-            hello = next((s for s in self._chain.steps if isinstance(s, TlsHandshake)), None)
-            if hello is not None:
-                # Held until the chain ends: a connection that is still open
-                # counts for a middlebox as much as a new one.
-                await stack.enter_async_context(self._limits.handshake(network, hello.server_name))
+            self._progress.connection = self._connection
+        return row
+
+    async def _connected(self, spec: TcpConnect, network: str) -> Observation:
+        assert self._way is not None
+        async with self._limits.connect(network):
+            await self._limits.pacer.wait_turn()
+            self._progress.enter("tcp")
+            row, self._connection = await tcp_connect(
+                self._context, spec, self._way.address, self._way.port
+            )
         return row
 
     async def _lookup(self, spec: DnsLookup) -> list[Observation]:
+        rows = await self._asked(spec)
+        for row in rows[:1]:
+            if row.failure is None:
+                self._heard(spec, row.accepted_addresses())
+        return rows
+
+    async def _asked(self, spec: DnsLookup) -> list[Observation]:
         match spec.resolver.protocol:
             case "system":
                 await self._limits.pacer.wait_turn()
                 return await system_lookup(self._context, spec)
             case "udp":
                 await self._limits.pacer.wait_turn()
-                return await udp_lookup(self._context, spec)
+                self._progress.enter("dns")
+                return await udp_lookup(self._context, spec, self._answered)
             case "tcp" | "dot":
                 assert self._stream is not None
                 return await stream_lookup(self._context, spec, self._stream)
@@ -147,3 +266,8 @@ class _Walker:
                 assert self._connection is not None
                 return await doh_lookup(self._context, spec, self._stream, self._connection)
         assert_never(spec.resolver.protocol)
+
+    def _answered(self, spec: DnsLookup, addresses: Sequence[str]) -> None:
+        """Go on with an answer while the socket waits for a second one."""
+        self._progress.enter("")
+        self._heard(spec, addresses)

@@ -1,38 +1,51 @@
 """The run itself: controls, everything the plan promises, follow-ups, controls again.
 
 Controls come first and, where something failed, last: a failure counts only
-between working controls.
+between working controls. What may disturb controls comes after them.
 """
 
 import itertools
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 import trio
 
-from probe.model.failure import CERTIFICATE, TIMEOUTS, from_errno_name
+from probe.model.failure import CERTIFICATE, SKIPPED, TIMEOUTS, UNREACHABLE, from_errno_name
 from probe.model.observation import Observation
-from probe.model.step import Chain, DnsLookup, Owner, Plan
+from probe.model.step import Chain, DnsLookup, Owner, Plan, Trigger
 from probe.net.api import Network, ProxyAddress
 from probe.net.tls import TrustStores
-from probe.run.chain import walk, way_of
+from probe.run.chain import Listener, Progress, walk, way_of
+from probe.run.heartbeat import Heartbeat
 from probe.run.lag import LagMeter
 from probe.run.limits import Limits
+from probe.run.trial import Trial
 from probe.steps.context import Context, Run
-from probe.verdict.controls import ENOUGH_OPERATORS, is_usable, passed_controls
-from probe.verdict.pace import is_settled, is_slow
+from probe.verdict.controls import ENOUGH_OPERATORS, assess, is_usable, passed_controls
 
 Emit = Callable[[Observation, int, int], Awaitable[None]]
 """Called with each observation and the number of finished and known chains."""
 
+MAX_ELSEWHERE = 4
+"""Names sent to a control's address after everything: enough to tell a rule on names
+from a rule on addresses, few enough not to have the control's address punished."""
+
+RESIDUAL_EVERY_S = 20.0
+RESIDUAL_MAX_S = 200.0
+"""Reported windows are 60 to 180 s (censorship methods, 1.4)."""
+
+_ONCE_A_PLACE = frozenset({"other_port", "udp_twin", "neighbour"})
+"""Follow-ups of an address and port, whatever endpoint needs them."""
+
 
 @dataclass
-class _Progress:
+class _Counts:
     done: int = 0
     total: int = 0
+    bytes: int = 0
 
 
 @dataclass
@@ -55,11 +68,21 @@ class Engine:
         """Set up counters; no I/O."""
         self._limits = Limits()
         self._lag = LagMeter()
-        self._progress = _Progress()
+        self._counts = _Counts()
         self._ids = itertools.count(1)
         self._chain_ids = itertools.count(1)
         self._run: Run | None = None
-        self._seen: dict[str, set[str]] = defaultdict(set)
+        self._seen: dict[tuple[int, int], set[str]] = defaultdict(set)
+        self._done: set[tuple[str | int | None, str | None, int]] = set()
+        self._trials: list[Trial] = []
+        self._nursery: trio.Nursery | None = None
+        self._is_hasty = True
+        self._declared: dict[Owner, list[Chain]] = defaultdict(list)
+        for chain in self.plan.follow_ups:
+            self._declared[chain.owner].append(chain)
+        self._heartbeat = Heartbeat(
+            [c for c in self.plan.controls if c.follow_up is None], self._beat
+        )
 
     async def run(self) -> list[Observation]:
         """Run everything; stop after the controls if the local network is unusable."""
@@ -70,22 +93,31 @@ class Engine:
             next_id=lambda: f"o{next(self._ids):05d}",
             lag_since=self._lag.since,
         )
-        self._progress.total = (
+        self._counts.total = (
             len(self.plan.controls) + len(self.plan.lookups) + len(self.plan.chains)
         )
         async with trio.open_nursery() as background:
             background.start_soon(self._lag.run)
             await self._record_routes()
             if any(errno_name is None for errno_name in self.routes.values()):
-                async with trio.open_nursery() as nursery:
-                    await self._first_controls(nursery)
-                    if is_usable(self.observations):
-                        for chain in (*self.plan.lookups, *self.plan.chains):
-                            nursery.start_soon(self._start, chain, nursery)
-                if is_usable(self.observations) and self._has_failures():
-                    await self._controls_again()
+                await self._measure(background)
             background.cancel_scope.cancel()
         return self.observations
+
+    async def _measure(self, background: trio.Nursery) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await self._first_controls(nursery)
+            if is_usable(self.observations):
+                self._is_hasty = not assess(self.observations).is_slow
+                background.start_soon(self._heartbeat.run)
+                for chain in (*self.plan.lookups, *self.plan.chains):
+                    nursery.start_soon(self._start, chain)
+        if not is_usable(self.observations) or not self._has_failures():
+            return
+        await self._controls_again()
+        await self._elsewhere()
+        await self._asked_for()
 
     async def _record_routes(self) -> None:
         """Record what the routing table says; a host without any route measures nothing."""
@@ -104,112 +136,166 @@ class Engine:
             )
 
     async def _first_controls(self, nursery: trio.Nursery) -> None:
-        """Start the controls; return once enough answered, or all have ended."""
-        if not self.plan.controls:
-            return
+        """Start the controls; return once enough answered, or all known-good ones ended."""
+        known_good = [chain for chain in self.plan.controls if chain.follow_up is None]
         enough = trio.Event()
-        left = len(self.plan.controls)
+        left = len(known_good)
 
         async def one(chain: Chain) -> None:
             nonlocal left
-            await self._attempt(chain, chain.address, 1)
-            self._progress.done += 1
+            await Trial(self, chain, chain.address).run()
+            self._counts.done += 1
+            if chain.follow_up is not None:
+                return
             left -= 1
             if left == 0 or len(passed_controls(self.observations)) >= ENOUGH_OPERATORS:
                 enough.set()
 
         for chain in self.plan.controls:
             nursery.start_soon(one, chain)
-        await enough.wait()
+        if known_good:
+            await enough.wait()
 
     async def _controls_again(self) -> None:
         """Did the network last? A failure counts only between working controls."""
         async with trio.open_nursery() as nursery:
             for chain in self.plan.controls:
-                nursery.start_soon(self._attempt, chain, chain.address, 2)
+                if chain.follow_up is None:
+                    nursery.start_soon(self.attempt, chain, chain.address, 2)
 
     def _has_failures(self) -> bool:
-        return any(o.failure is not None and o.role == "test" for o in self.observations)
+        return any(
+            o.failure not in {None, SKIPPED} and o.role in {"test", "resolver"}
+            for o in self.observations
+        )
 
-    async def _start(self, chain: Chain, nursery: trio.Nursery) -> None:
+    async def _start(self, chain: Chain) -> None:
         """Run a chain of the plan; one that waits for an address waits for DNS."""
-        if any(isinstance(step, DnsLookup) for step in chain.steps):
-            await self._resolve(chain, nursery)
-        elif chain.address is not None or chain.proxy_id is not None:
+        is_lookup = any(isinstance(step, DnsLookup) for step in chain.steps)
+        if is_lookup or chain.address is not None or chain.proxy_id is not None:
             await self._try(chain, chain.address)
-        # A chain for a host name starts when `_resolve` learns its addresses.
-        self._progress.done += 1
+        # A chain for a host name starts when `_expand` learns its addresses.
+        self._counts.done += 1
 
-    async def _resolve(self, chain: Chain, nursery: trio.Nursery) -> None:
-        for attempt in range(1, chain.attempts + 1):
-            rows = await self._attempt(chain, chain.address, attempt)
-            for row in rows:
-                if row.step == "dns" and row.failure is None and row.hostname is not None:
-                    self._expand(row.hostname, row.accepted_addresses(), nursery)
-            if not rows or rows[-1].failure not in TIMEOUTS:
-                return
+    async def _try(self, chain: Chain, address: str | None) -> None:
+        trial = Trial(self, chain, address)
+        self._trials.append(trial)
+        await trial.run()
 
-    def _expand(self, hostname: str, addresses: Sequence[str], nursery: trio.Nursery) -> None:
+    def _expand(self, hostname: str, addresses: Sequence[str]) -> None:
         """Start the host's chains for addresses not seen before, within the promise."""
-        waiting = [
-            chain
-            for chain in self.plan.chains
-            if chain.hostname == hostname and chain.proxy_id is None
-        ]
-        for address in addresses:
-            family = 6 if ":" in address else 4
-            known = {a for a in self._seen[hostname] if (":" in a) == (family == 6)}
-            if not waiting or address in known or len(known) >= waiting[0].max_addresses:
+        assert self._nursery is not None
+        for index, chain in enumerate(self.plan.chains):
+            if chain.hostname != hostname or chain.proxy_id is not None:
                 continue
-            self._seen[hostname].add(address)
-            for chain in waiting:
-                self._progress.total += 1
-                nursery.start_soon(self._try_and_count, chain, address)
+            for address in addresses:
+                known = self._seen[index, 6 if ":" in address else 4]
+                if address in known or len(known) >= chain.max_addresses:
+                    continue
+                known.add(address)
+                self._counts.total += 1
+                self._nursery.start_soon(self._try_and_count, chain, address)
 
     async def _try_and_count(self, chain: Chain, address: str) -> None:
         await self._try(chain, address)
-        self._progress.done += 1
+        self._counts.done += 1
 
-    async def _try(self, chain: Chain, address: str | None) -> None:
-        """Attempt until success, then run what the plan declares for the outcome."""
-        rows: list[Observation] = []
-        for attempt in range(1, chain.attempts + 1):
-            rows = await self._attempt(chain, address, attempt)
-            # A certificate is not luck: asking again gives the same one.
-            if rows[-1].failure is None or rows[-1].failure in CERTIFICATE:
-                break
-        last = rows[-1]
-        if address is None or chain.proxy_id is not None:
-            return
-        for follow_up in self.plan.follow_ups:
-            if follow_up.owner != chain.owner:
+    # What a trial asks of its host ------------------------------------------
+
+    def follow_ups(self, chain: Chain, trigger: Trigger, address: str | None) -> Iterable[Chain]:
+        """Return what the plan declares for an outcome and was not done, within the budget."""
+        found = []
+        for one in self._declared.get(chain.owner, ()):
+            place = one.address or address
+            if one.trigger != trigger or self._counts.bytes > self.plan.budget.max_bytes:
                 continue
-            if follow_up.trigger == "tls_failed" and _hello_failed(last):
-                await self._contrast(follow_up, address)
-            elif follow_up.trigger == "http_slow" and is_slow(last, self.observations):
-                await self._paired(chain, follow_up, address)
+            is_of_place = one.follow_up in _ONCE_A_PLACE
+            key = (one.follow_up if is_of_place else id(one), place, one.port)
+            if key not in self._done:
+                self._done.add(key)
+                found.append(one)
+        if trigger == "quic_failed":
+            found += self._quic_controls()
+        return found
 
-    async def _contrast(self, follow_up: Chain, address: str) -> None:
-        for attempt in range(1, follow_up.attempts + 1):
-            rows = await self._attempt(follow_up, address, attempt)
-            if rows[-1].failure is None:
-                return
+    def _quic_controls(self) -> list[Chain]:
+        """QUIC to known-good hosts, once a run: is it the service's, or everybody's?"""
+        key = ("quic", None, 0)
+        if key in self._done:
+            return []
+        self._done.add(key)
+        return [
+            c for c in self.plan.follow_ups if c.role == "control" and c.trigger == "quic_failed"
+        ]
 
-    async def _paired(self, chain: Chain, contrast: Chain, address: str) -> None:
-        """A B A B …: interleaved, so that a slow minute slows both."""
-        contrasts: list[Observation] = []
-        tests: list[Observation] = []
-        for pair in range(1, contrast.attempts + 1):
-            contrasts += await self._attempt(contrast, address, pair)
-            tests += await self._attempt(chain, address, chain.attempts + pair)
-            if is_settled(tests, contrasts):
-                return
+    def may_hedge(self) -> bool:
+        """On a slow line silence is nothing to wonder at, and more load makes it slower."""
+        return self._is_hasty
 
-    async def _attempt(self, chain: Chain, address: str | None, attempt: int) -> list[Observation]:
+    def was_bad_since(self, start: float) -> bool:
+        """Tell whether controls failed since a time on trio's clock."""
+        return self._heartbeat.was_bad_since(start)
+
+    async def wait_for_calm(self) -> None:
+        """Wait for the controls to work again."""
+        await self._heartbeat.wait_for_calm()
+
+    async def attempt(
+        self, chain: Chain, address: str | None, number: int, progress: Progress | None = None
+    ) -> list[Observation]:
+        """Carry out one attempt and record it; addresses that it learns are measured too."""
         placed = msgspec.structs.replace(chain, address=address)
-        context = self._context(placed, self._next_chain_id(), attempt)
+        context = self._context(placed, self._next_chain_id(), number)
         way = way_of(placed, address, self.proxies)
-        return await walk(placed, context, way, self._limits, self._record)
+        listener = Listener(self._record, self._heard, progress or Progress())
+        return await walk(placed, context, way, self._limits, listener)
+
+    def _heard(self, spec: DnsLookup, addresses: Sequence[str]) -> None:
+        if spec.owners[0].control_id is None or spec.owners[0].target_id is not None:
+            self._expand(spec.hostname, addresses)
+
+    async def _beat(self, chain: Chain, number: int) -> list[Observation]:
+        return await self.attempt(chain, chain.address, number)
+
+    # After everything --------------------------------------------------------
+
+    def _cut_off(self) -> list[Trial]:
+        """Trials whose hello failed, one a name."""
+        found: dict[tuple[str | None, str], Trial] = {}
+        for trial in self._trials:
+            row = trial.last_failure()
+            is_hello = row is not None and row.step == "tls" and row.failure not in CERTIFICATE
+            if is_hello and trial.chain.role == "test" and trial.chain.follow_up is None:
+                found.setdefault((trial.chain.hostname, trial.chain.owner.member), trial)
+        return list(found.values())
+
+    async def _elsewhere(self) -> None:
+        """Send failing names to a control's address: is it the name, or the place?"""
+        for trial in self._cut_off()[:MAX_ELSEWHERE]:
+            for chain in self.follow_ups(trial.chain, "last", trial.address):
+                await self.attempt(chain, chain.address, 1)
+
+    async def _asked_for(self) -> None:
+        for trial in self._cut_off()[:MAX_ELSEWHERE]:
+            for chain in self.follow_ups(trial.chain, "asked", trial.address):
+                if chain.follow_up == "residual":
+                    await self._residual(chain, trial.address)
+                elif await self._is_answered(chain, trial.address):
+                    break
+
+    async def _residual(self, chain: Chain, address: str | None) -> None:
+        """Try a harmless name until it passes: how long is the place closed?"""
+        start = trio.current_time()
+        for number in itertools.count(1):
+            rows = await self.attempt(chain, address, number)
+            if rows[-1].failure is None or trio.current_time() - start > RESIDUAL_MAX_S:
+                return
+            await trio.sleep(RESIDUAL_EVERY_S)
+
+    async def _is_answered(self, chain: Chain, address: str | None) -> bool:
+        """Let a hello die on its way; whoever answers all the same sits before that hop."""
+        rows = await self.attempt(chain, address, 1)
+        return rows[-1].failure not in {*TIMEOUTS, *UNREACHABLE}
 
     def _next_chain_id(self) -> str:
         return f"c{next(self._chain_ids):05d}"
@@ -227,13 +313,10 @@ class Engine:
             hostname=chain.hostname,
             tactic=chain.tactic,
             proxy_id=chain.proxy_id,
+            follow_up=chain.follow_up,
         )
 
     async def _record(self, row: Observation) -> None:
         self.observations.append(row)
-        await self.emit(row, self._progress.done, self._progress.total)
-
-
-def _hello_failed(row: Observation) -> bool:
-    """No handshake, or nothing after it; a bad certificate is an answer."""
-    return row.step in {"tls", "http"} and row.failure not in {None, *CERTIFICATE}
+        self._counts.bytes += row.sent_bytes + row.received_bytes
+        await self.emit(row, self._counts.done, self._counts.total)

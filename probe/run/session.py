@@ -9,6 +9,7 @@ from typing import Literal
 
 from probe.model.layout import OBSERVATIONS, VERDICTS
 from probe.model.observation import Observation
+from probe.model.step import QuicHandshake
 from probe.model.target import Targets
 from probe.model.vantage import RunColumns, Vantage
 from probe.model.verdict import Verdict
@@ -17,6 +18,7 @@ from probe.net.tls import TrustStores
 from probe.plan.build import Options, build_plan, trust_anchors
 from probe.run.engine import Engine
 from probe.run.events import Event, Observed, RunFinished, RunStarted
+from probe.steps.quic_handshake import load_library
 from probe.store.redact import Redactor
 from probe.store.writer import RecordWriter
 from probe.verdict.controls import is_usable
@@ -68,6 +70,8 @@ async def run_check(
     families = tuple(family for family, errno_name in routes.items() if errno_name is None)
     plan = build_plan(settings.targets, dataclasses.replace(settings.options, families=families))
     start = network.wall_clock()
+    if any(isinstance(step, QuicHandshake) for chain in plan.chains for step in chain.steps):
+        load_library()  # a tenth of a second that must not pass in the middle of a measurement
     run = RunColumns(
         **{name: getattr(settings.vantage, name) for name in Vantage.__struct_fields__},
         run_id=randomness.token_hex(8),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from probe.model.observation import Observation, Role, Step
+from probe.model.observation import FollowUp, Observation, Role, Step
 from probe.model.step import Owner
 from probe.net.api import Network
 from probe.net.tls import TrustStores
@@ -40,6 +40,7 @@ class Context:
     hostname: str | None = None
     tactic: Literal["none", "socks5", "http_connect"] = "none"
     proxy_id: str | None = None
+    follow_up: FollowUp | None = None
 
     def now(self) -> float:
         """Return seconds since the start of the run."""
@@ -77,6 +78,7 @@ class Context:
             tactic=self.tactic,
             proxy_id=self.proxy_id,
             attempt=self.attempt,
+            follow_up=self.follow_up,
             t0=round(t0, 6),
             t=round(t, 6),
             failure=failure,

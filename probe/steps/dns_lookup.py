@@ -5,6 +5,7 @@ datagram: an injected answer usually wins the race against the real one.
 """
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +43,11 @@ class _Lookup:
     responses: list[DnsResponse] = field(default_factory=list)
     sent_bytes: int = 0
     received_bytes: int = 0
+
+    def addresses(self) -> tuple[str, ...]:
+        """Addresses of the first valid response, in its order."""
+        valid = next((r for r in self.responses if r.is_valid), None)
+        return tuple(a.value for a in valid.answers if a.type in {"A", "AAAA"}) if valid else ()
 
 
 def _answers(spec: DnsLookup, records: tuple[wire.Record, ...]) -> tuple[DnsAnswer, ...]:
@@ -176,8 +182,19 @@ async def system_lookup(context: Context, spec: DnsLookup) -> list[Observation]:
     return _observations(context, spec, t0, lookup)
 
 
-async def udp_lookup(context: Context, spec: DnsLookup) -> list[Observation]:
-    """Ask over Do53/UDP and keep every datagram until the window closes."""
+def _ignore(_spec: DnsLookup, _addresses: Sequence[str]) -> None:
+    """Nobody waits for an early answer."""
+
+
+async def udp_lookup(
+    context: Context,
+    spec: DnsLookup,
+    answered: Callable[[DnsLookup, Sequence[str]], None] = _ignore,
+) -> list[Observation]:
+    """Ask over Do53/UDP and keep every datagram until the window closes.
+
+    ``answered`` is told the addresses of the first valid answer as it arrives.
+    """
     t0 = context.now()
     lookup = _Lookup()
     try:
@@ -198,6 +215,8 @@ async def udp_lookup(context: Context, spec: DnsLookup) -> list[Observation]:
                 datagram: Datagram = await udp.receive()
                 since = round(context.now() - t0, 6)
                 if _gather(lookup, spec, query, datagram, since):
+                    if sum(response.is_valid for response in lookup.responses) == 1:
+                        answered(spec, lookup.addresses())
                     hold = trio.current_time() + HOLD_OPEN_S
                     window.deadline = min(window.deadline, hold)
             if lookup.failure == failures.GENERIC_TIMEOUT:

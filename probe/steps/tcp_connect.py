@@ -17,10 +17,11 @@ async def tcp_connect(
 ) -> tuple[Observation, TcpConnection | None]:
     """Connect to one address and port.
 
-    It can tell refusal, unreachability and silence apart, but not a RST from an
-    injected ICMP port-unreachable, nor a dead host from a dropped SYN: errno
-    merges them. ``tcp_retransmits`` says how often the SYN was sent again, which
-    is what makes a silence credible on a lossy line.
+    It can tell refusal, unreachability and silence apart, but not a dead host from
+    a dropped SYN. errno merges a RST with an ICMP port-unreachable, and a missing
+    route with a prohibition: the ICMP columns tell them apart, where the platform
+    shows ICMP errors. ``tcp_retransmits`` says how often the SYN was sent again,
+    which is what makes a silence credible on a lossy line.
 
     Returns the observation and the open connection, which the caller closes.
     """
@@ -41,6 +42,7 @@ async def tcp_connect(
             connection.close()
         raise
     info = connection.tcp_info() if connection is not None else None
+    icmp = connection.icmp_error() if connection is not None and failure is not None else None
     resent = info.total_retransmits if info else 0
     observation = context.observe(
         "tcp",
@@ -50,6 +52,9 @@ async def tcp_connect(
         tcp_rtt_s=round(info.rtt_s, 6) if info and failure is None else None,
         tcp_retransmits=info.total_retransmits if info else None,
         tcp_unacked=info.unacked if info else None,
+        icmp_type=icmp.type if icmp else None,
+        icmp_code=icmp.code if icmp else None,
+        icmp_origin=icmp.origin if icmp else None,
         sent_bytes=SYN_BYTES * (1 + resent),
         received_bytes=SYN_BYTES if failure is None else 0,
     )

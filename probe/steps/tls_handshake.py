@@ -11,16 +11,8 @@ from probe.model.step import TlsHandshake
 from probe.net.api import TcpConnection, TcpInfo
 from probe.net.tls import CertificateError, HandshakeError, TlsStream
 from probe.steps.context import Context
+from probe.steps.evidence import stop_on_silence
 from probe.wire.certificate import parse_certificate
-
-STALL_RETRANSMITS: Final = 4
-"""A hello still unacknowledged after this many retransmissions is not coming
-through: at 20 % loss each way the chance of that is under 1 %. Reached about
-4.2 s after the handshake on Linux, whatever the deadline."""
-
-POLL_S: Final = 0.2
-"""How often a silent handshake's TCP_INFO is read; retransmissions are at 0.2,
-0.6, 1.4, 3.0 s and later, so finer polling sees nothing more."""
 
 MAX_CHAIN: Final = 10
 """Certificates described per handshake; public chains have 2 to 4."""
@@ -45,13 +37,15 @@ async def tls_handshake(
     Returns the observation and the stream, if the handshake succeeded.
     """
     t0 = context.now()
-    tls_context = context.run.trust.context(spec.trust, spec.alpn)
+    tls_context = context.run.trust.context(spec.trust, spec.alpn, spec.profile)
     stream = TlsStream(connection, tls_context, spec.server_name)
     before = (connection.sent_bytes, connection.received_bytes)
     outcome = _Outcome()
+    connection.first_arrival = None
+    sent_at = context.run.network.now()
     with trio.move_on_after(spec.timeout_s) as deadline:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_evidence, connection, deadline)
+            nursery.start_soon(stop_on_silence, connection, deadline, context.run.network)
             await _handshake(stream, outcome)
             nursery.cancel_scope.cancel()
     presented = stream.presented_chain()
@@ -66,7 +60,9 @@ async def tls_handshake(
         tls_version=stream.version() if outcome.failure is None else None,
         cipher_suite=stream.cipher() if outcome.failure is None else None,
         alpn=stream.alpn() if outcome.failure is None else None,
+        hello_profile=spec.profile,
         first_flight_bytes=stream.first_flight_bytes,
+        first_byte_s=first_byte_s(connection, sent_at, before[1]),
         peer_certificates=tuple(parse_certificate(der) for der in presented[:MAX_CHAIN]),
         tcp_rtt_s=round(info.rtt_s, 6) if info else None,
         tcp_retransmits=info.retransmits if info else None,
@@ -77,6 +73,16 @@ async def tls_handshake(
         received_bytes=connection.received_bytes - before[1],
     )
     return observation, (stream if outcome.failure is None else None)
+
+
+def first_byte_s(connection: TcpConnection, sent_at: float, received_before: int) -> float | None:
+    """Return the time from sending to the first byte of the answer, if one came.
+
+    The end of the stream sets `first_arrival` too, but is no byte.
+    """
+    if connection.first_arrival is None or connection.received_bytes == received_before:
+        return None
+    return round(max(0.0, connection.first_arrival - sent_at), 6)
 
 
 async def _handshake(stream: TlsStream, outcome: _Outcome) -> None:
@@ -99,11 +105,3 @@ async def _handshake(stream: TlsStream, outcome: _Outcome) -> None:
     except OSError as error:
         outcome.detail = failures.errno_name(error.errno)
         outcome.failure = failures.from_errno_name(outcome.detail)
-
-
-async def _stop_on_evidence(connection: TcpConnection, deadline: trio.CancelScope) -> None:
-    while True:
-        await trio.sleep(POLL_S)
-        info = connection.tcp_info()
-        if info and info.bytes_received == 0 and info.retransmits >= STALL_RETRANSMITS:
-            deadline.cancel()

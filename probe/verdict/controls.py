@@ -1,10 +1,12 @@
 """Is it me? What the controls of a run allow to be said."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from probe.model import failure as failures
 from probe.model.failure import CERTIFICATE
 from probe.model.observation import Observation
 from probe.model.verdict import BenignCause, ControlState
@@ -17,8 +19,18 @@ SLOW_CONNECT_S: Final = 1.0
 """A round trip above that of a satellite, or a line that our own pages keep busy: a
 limit of a few seconds is then no silence (measured: 2.9 s at 64 kbit/s)."""
 
+LOSSY_SHARE: Final = 0.3
+LOSSY_CONNECTS: Final = 3
+"""A connect needs a second SYN with probability 1-(1-p)^2: 4 % at a loss of 2 % each
+way, 36 % at 20 %. Three of ten and more means the second kind of line: by chance
+alone the first kind shows that once in 150 runs."""
+
+DAY_S: Final = 86_400.0
+
+_PAGE_STATUS: Final = frozenset({200, 204})
 _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10
+DATES: Final = frozenset({_NOT_YET_VALID, _EXPIRED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +38,10 @@ class Controls:
     """State of the controls, and what is wrong with the local network if anything.
 
     ``is_slow``: half of the last round's connects or more took longer than
-    `SLOW_CONNECT_S`, so that silence elsewhere says nothing.
+    `SLOW_CONNECT_S`, so that silence elsewhere says nothing. ``is_lossy``: connects
+    to controls need retransmissions. ``is_intercepted``: something near completes
+    connects for everybody, so that what TCP says is about it alone.
+    ``bad_times``: intervals in which beats to controls failed, in seconds of the run.
     """
 
     state: ControlState
@@ -35,11 +50,31 @@ class Controls:
     cause: BenignCause | None
     ipv6_works: bool
     is_slow: bool
+    is_lossy: bool
+    is_intercepted: bool
+    is_allowlisted: bool
+    clock_offset_s: float | None
+    bad_times: tuple[tuple[float, float], ...]
     reasons: tuple[str, ...]
+
+    @property
+    def local_cause(self) -> BenignCause | None:
+        """The one thing about this line that explains most of what fails."""
+        if self.cause is not None:
+            return self.cause
+        if self.is_intercepted:
+            return "local_interception"
+        if self.is_slow:
+            return "slow_line"
+        return "lossy_line" if self.is_lossy else None
 
 
 def _known_good(rows: Iterable[Observation]) -> list[Observation]:
-    return [o for o in rows if o.role == "control" and o.step in {"tcp", "tls"}]
+    return [
+        o
+        for o in rows
+        if o.role == "control" and o.follow_up is None and o.step in {"tcp", "tls", "http"}
+    ]
 
 
 def passed_controls(rows: Iterable[Observation], attempt: int = 1) -> frozenset[str]:
@@ -83,9 +118,14 @@ def assess(rows: Sequence[Observation]) -> Controls:
         state=state,
         n_ok=len(held),
         n_total=len(operators),
-        cause=_cause(tried) if state == "failed" else None,
+        cause=_cause(tried, rows) if state == "failed" else None,
         ipv6_works=ipv6,
         is_slow=_is_slow(tried),
+        is_lossy=_is_lossy(rows),
+        is_intercepted=_is_intercepted(rows),
+        is_allowlisted=_is_allowlisted(rows),
+        clock_offset_s=_clock_offset(tried),
+        bad_times=_bad_times(rows),
         reasons=reasons or tuple(sorted(o.observation_id for o in tried)),
     )
 
@@ -99,14 +139,81 @@ def _is_slow(tried: Sequence[Observation]) -> bool:
     return bool(took) and median(took) > SLOW_CONNECT_S
 
 
-def _cause(tried: Sequence[Observation]) -> BenignCause:
+def _is_lossy(rows: Iterable[Observation]) -> bool:
+    connects = [
+        o
+        for o in rows
+        if o.role == "control" and o.step == "tcp" and o.follow_up in {None, "heartbeat"}
+    ]
+    resent = [o for o in connects if o.failure is None and o.tcp_retransmits]
+    return len(resent) >= LOSSY_CONNECTS and len(resent) >= LOSSY_SHARE * len(connects)
+
+
+def _is_intercepted(rows: Iterable[Observation]) -> bool:
+    """Somebody connects at an address where nobody can be (RFC 5737)."""
+    return any(o.follow_up == "unroutable" and o.failure is None for o in rows)
+
+
+def _is_allowlisted(rows: Sequence[Observation]) -> bool:
+    """Foreign hosts connect and no hello reaches them, while a domestic one answers.
+
+    Which control is domestic is not a column; a control that alone answers among
+    three operators or more is the listed one.
+    """
+    last: dict[str, list[Observation]] = defaultdict(list)
+    for row in _known_good(rows):
+        if row.step == "tls":
+            last[row.member].append(row)
+    passed = {name for name, own in last.items() if any(o.failure is None for o in own)}
+    vanished = {
+        name for name, own in last.items() if name not in passed and all(_vanished(o) for o in own)
+    }
+    return bool(passed) and len(vanished) >= ENOUGH_OPERATORS and len(vanished) > len(passed)
+
+
+def _vanished(row: Observation) -> bool:
+    """A hello that nobody so much as acknowledged, after a completed connect."""
+    return row.failure in failures.TIMEOUTS and row.bytes_acked is not None and row.bytes_acked <= 1
+
+
+def _clock_offset(tried: Iterable[Observation]) -> float | None:
+    """Median of what verified hosts say the time is, less our own clock."""
+    offsets = [o.clock_offset_s for o in tried if o.clock_offset_s is not None]
+    return median(offsets) if offsets else None
+
+
+def _bad_times(rows: Iterable[Observation]) -> tuple[tuple[float, float], ...]:
+    """Intervals from the last good beat before a failed one to the next good one."""
+    beats = sorted((o for o in rows if o.follow_up == "heartbeat"), key=lambda o: o.t0)
+    found: list[tuple[float, float]] = []
+    last_good = 0.0
+    since: float | None = None
+    for beat in beats:
+        if beat.failure is None:
+            if since is not None:
+                found.append((since, beat.t))
+                since = None
+            last_good = beat.t0
+        elif since is None:
+            since = last_good
+    if since is not None:
+        found.append((since, float("inf")))
+    return tuple(found)
+
+
+def _cause(tried: Sequence[Observation], rows: Sequence[Observation]) -> BenignCause:
     """Name what failing controls look like; several causes look like no network."""
-    connected = [o for o in tried if o.step == "tls"]
-    if not connected or all(o.failure is None for o in connected):
+    hellos = [o for o in tried if o.step == "tls"]
+    if not hellos or all(o.failure is None for o in hellos):
         return "no_network"
-    if any(o.verify_code in {_NOT_YET_VALID, _EXPIRED} for o in connected):
+    pages = [o for o in rows if o.follow_up == "portal" and o.step == "http"]
+    if any(o.status_code is not None and o.status_code not in _PAGE_STATUS for o in pages):
+        return "captive_portal"
+    if any(o.verify_code in DATES for o in hellos):
         return "clock_skew"
-    if any(o.failure in CERTIFICATE for o in connected):
+    if any(o.failure in CERTIFICATE for o in hellos):
         return "local_interception"
+    if all(o.failure in failures.TIMEOUTS for o in hellos):
+        return "no_network"
     # Something completes every connect and then does not speak TLS.
     return "captive_portal"

@@ -7,17 +7,25 @@ from typing import Final
 import msgspec
 
 from probe.model.observation import STEPS, Observation
-from probe.model.verdict import BLOCKED_STATES, LayerCount, State, Verdict
-from probe.verdict import RULES_VERSION
-from probe.verdict.controls import Controls, assess
-from probe.verdict.findings import (
-    Finding,
-    Member,
-    broken_resolvers,
-    gather,
-    judge_member,
-    silent_networks,
+from probe.model.verdict import (
+    BLOCKED_STATES,
+    BenignCause,
+    Evidence,
+    LayerCount,
+    State,
+    Verdict,
 )
+from probe.verdict import RULES_VERSION
+from probe.verdict.connects import judge_connect, judge_ports
+from probe.verdict.controls import Controls, assess
+from probe.verdict.finding import Finding, found
+from probe.verdict.hellos import judge_hello
+from probe.verdict.lookups import judge_lookups
+from probe.verdict.members import Member, Place, gather, sound
+from probe.verdict.protocols import judge_mtproto, judge_ways
+from probe.verdict.rules import RULES
+from probe.verdict.surroundings import Surroundings, survey
+from probe.verdict.transfers import judge_page, judge_transfer
 from probe.verdict.words import summarise
 
 _RANK: Final[tuple[State, ...]] = (
@@ -38,25 +46,17 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
     the same verdicts. IPv6 places are left out where no IPv6 control worked:
     a broken IPv6 is local.
     """
-    controls = assess(rows)
+    around = survey(rows)
+    controls = around.controls
     by_target: dict[_Key, list[Observation]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row.observation_id):
+    for row in sorted(sound(rows, controls.bad_times), key=lambda row: row.observation_id):
         if row.target_id is None or row.role not in {"test", "contrast"}:
             continue
         if row.ip_version == 6 and row.step != "dns" and not controls.ipv6_works:
             continue
         by_target[row.target_id, row.tactic, row.proxy_id].append(row)
-    direct: dict[str | None, list[Observation]] = defaultdict(list)
-    for own in by_target.values():
-        direct[own[0].service_id].extend(row for row in own if row.tactic == "none")
-    silent = {
-        # On a slow line a time limit that passes is no evidence of silence.
-        service: frozenset[str]() if controls.is_slow else silent_networks(own)
-        for service, own in direct.items()
-    }
-    broken = broken_resolvers(rows)
     return [
-        _judge_target(by_target[key], controls, silent[by_target[key][0].service_id], broken)
+        _judge_target(by_target[key], around)
         for key in sorted(by_target, key=lambda key: (key[0], key[1] != "none", key[2] or ""))
     ]
 
@@ -89,19 +89,15 @@ def unmeasured(
     return found
 
 
-def _judge_target(
-    rows: Sequence[Observation],
-    controls: Controls,
-    silent: frozenset[str],
-    broken: frozenset[str],
-) -> Verdict:
+def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
+    controls = around.controls
     members = gather(rows)
     findings = {
-        name: judge_member(member, silent, broken)
+        name: judge_member(member, around)
         for name, member in members.items()
-        if member.places or member.lookups
+        if not member.is_empty()
     }
-    failed = {name: found for name, found in findings.items() if found is not None}
+    failed = {name: finding for name, finding in findings.items() if finding is not None}
     n_total = len(findings)
     n_ok = n_total - len(failed)
     first = rows[0]
@@ -111,11 +107,15 @@ def _judge_target(
         rule_id = "target.no_data"
     elif state == "impaired" and n_ok and first.combination_rule == "any_of":
         rule_id = "target.partial"
+    elif not failed and first.tactic == "none":
+        own = [member for member in members.values() if not member.is_empty()]
+        finding = judge_ports(own) or judge_ways(own, around)
+        if finding is not None:
+            state, rule_id = finding.state, finding.rule_id
     if controls.state == "failed":
         state, rule_id, finding = "insufficient", "controls.failed", None
-    elif controls.state == "degraded" and state in BLOCKED_STATES:
-        # One control is not enough to call anything blocked.
-        state = "impaired"
+    elif finding is not None and failed:
+        state, finding, rule_id = _in_context(state, finding, rule_id, around, first)
     verdict = Verdict(
         target_id=first.target_id or "",
         service_id=first.service_id or "",
@@ -124,7 +124,7 @@ def _judge_target(
         proxy_id=first.proxy_id,
         state=state,
         mechanism=finding.mechanism if finding else None,
-        benign_cause=controls.cause,
+        benign_cause=_cause(finding, controls) if failed or controls.cause else None,
         stage=finding.stage if finding else None,
         rule_id=rule_id,
         rules_version=RULES_VERSION,
@@ -138,8 +138,86 @@ def _judge_target(
         failed_members=tuple(failed),
         reasons=finding.reasons if finding else _reasons_of_success(rows, controls),
         rivals=finding.rivals if finding else (),
+        open_rivals=RULES[finding.rule_id].leaves if finding else (),
+        evidence=finding.evidence if finding else None,
     )
     return msgspec.structs.replace(verdict, summary=summarise(verdict))
+
+
+def _in_context(
+    state: State, finding: Finding, rule_id: str, around: Surroundings, first: Observation
+) -> tuple[State, Finding, str]:
+    """Let the rest of the run have its say: a line that explains a failure unmakes a block."""
+    controls = around.controls
+    lost = around.lossy.get(first.service_id, ())
+    if controls.is_allowlisted and finding.stage in {"tls", "http", "mtproto", "tcp"}:
+        listed = Finding(
+            rule_id="run.allowlist",
+            mechanism="allowlist",
+            reasons=tuple(sorted({*finding.reasons, *controls.reasons})),
+            evidence=finding.evidence,
+        )
+        return listed.state, listed, listed.rule_id
+    if lost and finding.depends_on_silence:
+        loss = found("line.lossy_to_service", "throttling", lost)
+        return loss.state, loss, loss.rule_id
+    if state in BLOCKED_STATES and (
+        # One control is not enough to call anything blocked; and silence is little
+        # evidence on a line that loses much, TCP none where something near speaks it.
+        controls.state == "degraded"
+        or (finding.depends_on_silence and (controls.is_slow or controls.is_lossy))
+        or (controls.is_intercepted and finding.stage != "dns")
+    ):
+        return "impaired", finding, rule_id
+    return state, finding, rule_id
+
+
+def _cause(finding: Finding | None, controls: Controls) -> BenignCause | None:
+    if finding is not None and finding.rule_id == "tls.clock":
+        return "clock_skew"
+    if finding is not None and finding.rule_id == "tls.local_issuer":
+        return "local_interception"
+    return controls.local_cause
+
+
+def judge_member(member: Member, around: Surroundings) -> Finding | None:
+    """Return None if the member works, else the finding of its best-placed failure."""
+    denied = judge_lookups(member, around)
+    if denied is not None and denied.state != "impaired":
+        return denied
+    pages = [page for place in member.places if (page := judge_page(place)) is not None]
+    if pages:
+        return pages[0]
+    if any(place.is_ok() for place in member.places):
+        return denied
+    # The place that came furthest says most: beyond it lies what is broken.
+    order = ("route", "dns", "tcp", "proxy", "tls", "http", "mtproto")
+    findings = [judge_place(place, member, around) for place in member.places if place.attempts]
+    findings.sort(
+        key=lambda one: (order.index(one.stage or "route"), one.state in BLOCKED_STATES),
+        reverse=True,
+    )
+    return findings[0] if findings else denied
+
+
+def judge_place(place: Place, member: Member, around: Surroundings) -> Finding:
+    """Apply the rules to one address that does not work."""
+    failed = place.failed()
+    if len(failed) < len(place.attempts):
+        pairs = place.paired()
+        return found("http.slow_paired", "throttling", place.transfers(), passed=pairs)
+    last = failed[-1]
+    if last.step == "proxy" or (last.step == "tcp" and last.proxy_id is not None):
+        return found("proxy.failed", None, failed)
+    if any(row.step == "tls" for row in failed) and last.step in {"tcp", "tls"}:
+        return judge_hello(place, failed, around)
+    if last.step == "tcp":
+        return judge_connect(place, member, failed, around)
+    if last.step == "mtproto":
+        return judge_mtproto(place, failed)
+    if last.step == "http":
+        return judge_transfer(place, failed)
+    return judge_hello(place, failed, around)
 
 
 def _combine(
@@ -151,21 +229,35 @@ def _combine(
     if not failed:
         return "ok", None
     # The most frequent finding among the worst speaks for the target.
-    counts = Counter(found.rule_id for found in failed.values())
+    counts = Counter(one.rule_id for one in failed.values())
     worst = max(
         failed.values(),
-        key=lambda found: (_RANK.index(found.state), counts[found.rule_id], found.rule_id),
+        key=lambda one: (_RANK.index(one.state), counts[one.rule_id], one.rule_id),
     )
-    same = [found for found in failed.values() if found.rule_id == worst.rule_id]
+    same = [one for one in failed.values() if one.rule_id == worst.rule_id]
     merged = Finding(
         rule_id=worst.rule_id,
         mechanism=worst.mechanism,
-        reasons=tuple(sorted({r for found in same for r in found.reasons})),
+        reasons=tuple(sorted({r for one in same for r in one.reasons})),
         rivals=worst.rivals,
+        evidence=_sum(one.evidence for one in same),
+        depends_on_silence=worst.depends_on_silence,
     )
     if combination_rule == "any_of" and n_ok > 0:
         return "impaired", merged
     return worst.state, merged
+
+
+def _sum(parts: Iterable[Evidence | None]) -> Evidence | None:
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    return Evidence(
+        n_failed=sum(part.n_failed for part in known),
+        n_tried=sum(part.n_tried for part in known),
+        contrast_ok=sum(part.contrast_ok for part in known),
+        contrast_tried=sum(part.contrast_tried for part in known),
+    )
 
 
 def _reasons_of_success(rows: Sequence[Observation], controls: Controls) -> tuple[str, ...]:

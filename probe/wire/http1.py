@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import h11
@@ -35,6 +36,36 @@ MAX_TITLE_BYTES: Final = 2000
 of nothing but ``<title>`` took 0.4 s otherwise, in which nothing else is measured."""
 
 
+_CHARSET: Final = re.compile(r"charset=[\"']?([\w:.-]{1,40})", re.IGNORECASE)
+_MONTHS: Final = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
+_DATES: Final = (
+    re.compile(
+        r"[a-z]{3,9}, (?P<day>\d{2})[ -](?P<month>[a-z]{3})[ -](?P<year>\d{4}|\d{2}) "
+        r"(?P<time>\d{2}:\d{2}:\d{2}) GMT",
+        re.IGNORECASE | re.ASCII,
+    ),
+    re.compile(
+        r"[a-z]{3} (?P<month>[a-z]{3}) (?P<day>[ \d]\d) "
+        r"(?P<time>\d{2}:\d{2}:\d{2}) (?P<year>\d{4})",
+        re.IGNORECASE | re.ASCII,
+    ),
+)
+"""The forms of RFC 9110 section 5.6.7: today's, RFC 850's and asctime's."""
+
+
 class HttpError(ValueError):
     """The peer's bytes are not HTTP/1.1."""
 
@@ -43,7 +74,8 @@ class HttpExchange:
     """One request and its response; feed bytes until ``is_complete``.
 
     ``body`` holds at most ``max_body_bytes``; beyond that the exchange is
-    complete and ``is_truncated``.
+    complete and ``is_truncated``. ``date`` is when the response was sent, by the
+    sender's clock; ``charset`` is what its header says of the body's encoding.
     """
 
     def __init__(
@@ -69,6 +101,7 @@ class HttpExchange:
         self._max_body_bytes = max_body_bytes
         self.status_code: int | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
+        self.date: datetime | None = None
         self.body = b""
         self.is_complete = False
         self.is_truncated = False
@@ -101,6 +134,9 @@ class HttpExchange:
                     for name, value in event.headers
                     if name.decode("latin-1") in HEADERS_OF_INTEREST
                 )
+                # A time of day is finer than what results may hold, so it is no header
+                # of interest.
+                self.date = _sent(dict(event.headers))
             elif isinstance(event, h11.Data):
                 room = self._max_body_bytes - len(self.body)
                 self.body += bytes(event.data[:room])
@@ -121,6 +157,22 @@ class HttpExchange:
         text = " ".join(self.body[start.end() : end.start()].decode("utf-8", "replace").split())
         return scrub(text)[:MAX_TITLE_CHARS]
 
+    @property
+    def charset(self) -> str | None:
+        """The encoding that the header names."""
+        found = _CHARSET.search(self._content_type)
+        return found[1] if found else None
+
+    @property
+    def is_text(self) -> bool:
+        """Tell whether the body calls itself a page, or nothing at all."""
+        media_type = self._content_type.partition(";")[0].strip().lower()
+        return media_type.startswith("text/") or media_type in {"", "application/xhtml+xml"}
+
+    @property
+    def _content_type(self) -> str:
+        return dict(self.headers).get("content-type", "")
+
     def body_sha256(self) -> str:
         """Hash the body after addresses are replaced.
 
@@ -130,3 +182,36 @@ class HttpExchange:
         """
         text = self.body.decode("latin-1")
         return hashlib.sha256(scrub(text).encode("latin-1")).hexdigest()
+
+
+def parse_date(text: str) -> datetime | None:
+    """Read an HTTP date (RFC 9110 section 5.6.7); None if it is none."""
+    found = next((m for form in _DATES if (m := form.fullmatch(text.strip()))), None)
+    if found is None or found["month"].lower() not in _MONTHS:
+        return None
+    # Two digits are RFC 850's; whoever still writes them means this century.
+    year = int(found["year"]) + (2000 if len(found["year"]) == 2 else 0)
+    hour, minute, second = map(int, found["time"].split(":"))
+    month = _MONTHS.index(found["month"].lower()) + 1
+    # A leap second is one that this type does not have.
+    second = 59 if second == 60 else second
+    try:
+        return datetime(year, month, int(found["day"]), hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _sent(headers: dict[bytes, bytes]) -> datetime | None:
+    """Return when a response left, by its sender's clock.
+
+    A cache keeps the origin's Date, and says in Age (RFC 9111 section 5.1) how long ago
+    that was.
+    """
+    date = parse_date(headers.get(b"date", b"").decode("latin-1"))
+    age = headers.get(b"age", b"")
+    if date is None or not (age.isdigit() and len(age) <= 9):
+        return date
+    try:
+        return date + timedelta(seconds=int(age))
+    except OverflowError:
+        return None

@@ -8,9 +8,17 @@ import trio
 import trustme
 
 import loopback
+from censorlab.opening.tls import read_client_hello
 from loopback import after_hello, alert, hold, reset, server_context, tcp_peer, tls
 from probe.model.step import NO_TRUST, PUBLIC_TRUST
-from probe.net.tls import CertificateError, HandshakeError, TlsStream, TrustError, TrustStores
+from probe.net.tls import (
+    CertificateError,
+    HandshakeError,
+    Profile,
+    TlsStream,
+    TrustError,
+    TrustStores,
+)
 from probe.net.trio_network import TrioTcpConnection
 
 pytestmark = pytest.mark.anyio
@@ -26,12 +34,13 @@ async def handshake(
     name: str = NAME,
     trust: str = "ours",
     alpn: tuple[str, ...] = (),
+    profile: Profile = "default",
     raises: type[Exception] | None = None,
 ) -> tuple[TlsStream, TrioTcpConnection, Exception | None]:
     """Shake hands with a peer and close the connection."""
     async with tcp_peer(attend) as port:
         connection = TrioTcpConnection(loopback.ADDRESS, port)
-        stream = TlsStream(connection, STORES.context(trust, alpn), name)
+        stream = TlsStream(connection, STORES.context(trust, alpn, profile), name)
         found: Exception | None = None
         try:
             with trio.fail_after(5):
@@ -58,6 +67,26 @@ async def test_a_verified_handshake() -> None:
     assert len(stream.presented_chain()) == 1
     assert stream.first_flight_bytes is not None
     assert 200 < stream.first_flight_bytes < connection.sent_bytes
+
+
+async def test_a_hello_without_tls_13() -> None:
+    """Profile ``tls12`` offers nothing newer, and verifies all the same."""
+    hellos: list[bytes] = []
+
+    async def keep(client: trio.SocketStream) -> None:
+        hellos.append(await client.receive_some())
+
+    stream, _, _ = await handshake(tls(server_context(AUTHORITY, NAME), hold), profile="tls12")
+    await handshake(keep, profile="tls12", raises=EOFError)
+    await handshake(keep, raises=EOFError)
+    other = server_context(AUTHORITY, "a.example")
+    _, _, error = await handshake(tls(other, hold), profile="tls12", raises=CertificateError)
+
+    assert stream.version() == "TLSv1.2"
+    read = [read_client_hello(hello) for hello in hellos]
+    assert [hello.version for hello in read if hello] == [0x0303, 0x0304]
+    assert isinstance(error, CertificateError)
+    assert error.code == 62
 
 
 async def test_data_goes_both_ways() -> None:
@@ -218,9 +247,10 @@ async def test_a_silent_peer_is_waited_for_until_cancelled() -> None:
 
 
 def test_contexts_are_shared() -> None:
-    """One context per trust and protocols: building one costs tens of milliseconds."""
+    """One context per trust, protocols and profile: building one costs tens of milliseconds."""
     assert STORES.context("ours", ()) is STORES.context("ours", ())
     assert STORES.context("ours", ()) is not STORES.context("ours", ("h2",))
+    assert STORES.context("ours", ()) is not STORES.context("ours", (), "tls12")
 
 
 @pytest.mark.parametrize("pem", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAA==\n"])

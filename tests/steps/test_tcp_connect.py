@@ -9,7 +9,7 @@ from fakes import CONNECTED, SILENCE, FakeNetwork, Row, context_of, play
 from loopback import ADDRESS, closed_port, hold, tcp_peer
 from probe.model.observation import Observation
 from probe.model.step import TcpConnect
-from probe.net.api import TcpInfo
+from probe.net.api import IcmpError, TcpInfo
 from probe.net.trio_network import TrioNetwork
 from probe.steps.tcp_connect import SYN_BYTES, tcp_connect
 
@@ -68,6 +68,24 @@ def test_an_error_is_named(number: int, failure: str) -> None:
     assert row.tcp_retransmits == 2
     assert row.tcp_rtt_s is None
     assert (row.sent_bytes, row.received_bytes) == (3 * SYN_BYTES, 0)
+
+
+def test_an_icmp_error_is_told_from_a_reset() -> None:
+    """One errno: the columns hold what answered, if that was ICMP, and from where."""
+    refused = Row(HOST, 0.06, errno.ECONNREFUSED, icmp_error=IcmpError(3, 3, "path"))
+    row, _ = connect(refused)
+    reset, _ = connect(Row(HOST, 0.06, errno.ECONNREFUSED))
+
+    assert row.failure == reset.failure == "connection_refused"
+    assert (row.icmp_type, row.icmp_code, row.icmp_origin) == (3, 3, "path")
+    assert (reset.icmp_type, reset.icmp_code, reset.icmp_origin) == (None, None, None)
+
+
+def test_a_connection_has_no_icmp_error() -> None:
+    """An error on the way to success is nothing that the connect ended with."""
+    row, _ = connect(Row(HOST, 0.06, CONNECTED, icmp_error=IcmpError(3, 1, "path")))
+
+    assert (row.failure, row.icmp_type, row.icmp_code, row.icmp_origin) == (None, None, None, None)
 
 
 def test_silence_ends_at_the_deadline() -> None:

@@ -15,7 +15,8 @@ from probe.model.step import TlsHandshake
 from probe.net.api import TcpInfo
 from probe.net.tls import TlsStream, TrustStores
 from probe.net.trio_network import TrioNetwork
-from probe.steps.tls_handshake import STALL_RETRANSMITS, tls_handshake
+from probe.steps.evidence import STALL_RETRANSMITS
+from probe.steps.tls_handshake import tls_handshake
 
 AUTHORITY = trustme.CA()
 NAME = "www.example.org"
@@ -123,13 +124,21 @@ async def test_a_handshake_cut_off(
 
 
 def test_silence_ends_at_the_deadline() -> None:
-    """A hello that was acknowledged and not answered."""
-    row = written(tcp_info=TcpInfo(0.06, 0, 0, 0, 518, 0))
+    """Where the kernel tells nothing of the connection."""
+    row = written()
 
     assert row.failure == "generic_timeout_error"
     assert row.t - row.t0 == pytest.approx(SPEC.timeout_s)
-    assert (row.bytes_acked, row.bytes_received) == (518, 0)
     assert row.sent_bytes == row.first_flight_bytes
+
+
+def test_an_acknowledged_hello_without_an_answer_ends_on_evidence() -> None:
+    """Its counters tell it from one that was never acknowledged."""
+    row = written(tcp_info=TcpInfo(0.06, 0, 0, 0, 518, 0))
+
+    assert row.failure == "generic_timeout_error"
+    assert row.t - row.t0 < SPEC.timeout_s / 2
+    assert (row.bytes_acked, row.bytes_received) == (518, 0)
 
 
 def test_an_unacknowledged_hello_ends_on_evidence() -> None:

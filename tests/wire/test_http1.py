@@ -1,6 +1,7 @@
 """One HTTP/1.1 exchange: bounded, scrubbed, and ended by the end of the stream."""
 
 import time
+from datetime import UTC, datetime
 
 import h11
 import pytest
@@ -8,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.wire.addresses import SCRUBBED
-from probe.wire.http1 import MAX_HEAD_BYTES, MAX_TITLE_CHARS, HttpError, HttpExchange
+from probe.wire.http1 import (
+    MAX_HEAD_BYTES,
+    MAX_TITLE_CHARS,
+    HttpError,
+    HttpExchange,
+    parse_date,
+)
 
 LIMIT = 1000
 
@@ -228,3 +235,71 @@ def test_the_codec_is_not_a_server() -> None:
     assert request is not None
     with pytest.raises(HttpError):
         exchange(request)
+
+
+MOMENT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", MOMENT),
+        ("Sun Nov  6 08:49:37 1994", MOMENT),
+        ("Wednesday, 06-Nov-24 08:49:37 GMT", MOMENT.replace(year=2024)),
+        ("Sun, 06 Nov 1994 08:49:60 GMT", MOMENT.replace(second=59)),
+        ("Sun, 06 Nov 1994 08:49:61 GMT", None),
+        ("Sun, 31 Feb 1994 08:49:37 GMT", None),
+        ("Sun, 06 Zzz 1994 08:49:37 GMT", None),
+        ("Sun, 06 Nov 0000 08:49:37 GMT", None),
+        ("1994-11-06T08:49:37Z", None),
+        ("Sun, 06 Nov 1994 08:49:37 +0300", None),
+        ("", None),
+    ],
+)
+def test_dates(text: str, date: datetime | None) -> None:
+    """The three forms of RFC 9110 section 5.6.7, and what is none."""
+    assert parse_date(text) == date
+
+
+@given(st.text(max_size=40))
+def test_any_date(text: str) -> None:
+    """Never an error."""
+    parse_date(text)
+    parse_date(f"Sun, 06 Nov {text[:4]} 08:49:37 GMT")
+
+
+@pytest.mark.parametrize(
+    ("headers", "date"),
+    [
+        ([b"Date: Sun, 06 Nov 1994 08:49:37 GMT"], MOMENT),
+        ([b"Date: Sun, 06 Nov 1994 08:49:30 GMT", b"Age: 7"], MOMENT),
+        ([b"Date: Sun, 06 Nov 1994 08:49:37 GMT", b"Age: soon"], MOMENT),
+        ([b"Date: Fri, 31 Dec 9999 23:59:59 GMT", b"Age: 7"], None),
+        ([b"Age: 7"], None),
+    ],
+)
+def test_when_a_response_was_sent(headers: list[bytes], date: datetime | None) -> None:
+    """By its sender's clock; what a cache kept is older by its age (RFC 9111)."""
+    found = exchange(page(b"x", *headers))
+    assert found.date == date
+    assert "date" not in dict(found.headers)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "charset", "is_text"),
+    [
+        (None, None, True),
+        (b"text/html", None, True),
+        (b'Text/HTML; Charset="windows-1251"', "windows-1251", True),
+        (b"application/xhtml+xml;charset=utf-8", "utf-8", True),
+        (b"image/png", None, False),
+        (b"application/json; charset=", None, False),
+    ],
+)
+def test_what_the_body_calls_itself(
+    content_type: bytes | None, charset: str | None, *, is_text: bool
+) -> None:
+    """A page may be of any encoding, and an image has none."""
+    headers = [] if content_type is None else [b"Content-Type: " + content_type]
+    found = exchange(page(b"x", *headers))
+    assert (found.charset, found.is_text) == (charset, is_text)

@@ -1,0 +1,78 @@
+"""Is it our own load, or the line? Small connects to controls while everything runs.
+
+The controls before and after say nothing about a minute in between. A beat is a
+bare connect to a known-good host, about 200 bytes; when beats fail, new starts
+wait, and what failed meanwhile is tried again.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import trio
+
+from probe.model.observation import Observation
+from probe.model.step import Chain, TcpConnect
+
+BEAT_S: Final = 1.0
+
+BEAT_TIMEOUT_S: Final = 2.5
+"""Three SYNs: on a line that loses one packet in fifty each way all three are lost
+once in 16,000 beats, so one failed beat is a reason to wait."""
+
+MAX_PAUSE_S: Final = 12.0
+"""A line that is gone for longer is gone; the controls at the end will say so."""
+
+
+@dataclass
+class Heartbeat:
+    """Beats until cancelled. ``attempt`` carries a chain out and records what it saw."""
+
+    controls: list[Chain]
+    attempt: Callable[[Chain, int], Awaitable[list[Observation]]]
+    _failing_since: float | None = None
+    _bad: list[tuple[float, float]] = field(default_factory=list)
+    _calm: trio.Event = field(default_factory=trio.Event)
+
+    def __post_init__(self) -> None:
+        """Start out calm."""
+        self._calm.set()
+
+    async def run(self) -> None:
+        """Knock at one control after the other."""
+        beats = [
+            msgspec.structs.replace(
+                chain,
+                steps=(TcpConnect(timeout_s=BEAT_TIMEOUT_S),),
+                follow_up="heartbeat",
+                trigger="start",
+            )
+            for chain in self.controls
+        ]
+        number = 0
+        while beats:
+            await trio.sleep(BEAT_S)
+            started = trio.current_time()
+            rows = await self.attempt(beats[number % len(beats)], number // len(beats) + 1)
+            number += 1
+            self._note(started, is_good=bool(rows) and rows[-1].failure is None)
+
+    def _note(self, started: float, *, is_good: bool) -> None:
+        if not is_good:
+            if self._failing_since is None:
+                self._failing_since = started - BEAT_S
+                self._calm = trio.Event()
+        elif self._failing_since is not None:
+            self._bad.append((self._failing_since, trio.current_time()))
+            self._failing_since = None
+            self._calm.set()
+
+    async def wait_for_calm(self) -> None:
+        """Wait while beats fail, but not for ever."""
+        with trio.move_on_after(MAX_PAUSE_S):
+            await self._calm.wait()
+
+    def was_bad_since(self, start: float) -> bool:
+        """Tell whether beats failed at any time since ``start`` (trio's clock)."""
+        return self._failing_since is not None or any(end >= start for _, end in self._bad)

@@ -1,0 +1,119 @@
+"""What happened to the SYN: silence, refusal, or a router's word."""
+
+from probe.model import failure as failures
+from probe.model.observation import Observation
+from probe.model.verdict import Rival
+from probe.verdict.finding import Finding, found, ruled_out
+from probe.verdict.members import Member, Place
+from probe.verdict.surroundings import SILENT_NETWORKS, Surroundings
+from probe.wire.addresses import network_of
+
+_PROHIBITED = frozenset({9, 10, 13})
+"""Codes of ICMP type 3 with which a router says "not allowed" (RFC 1812, 5.2.7.1)."""
+
+
+def judge_connect(
+    place: Place, member: Member, failed: list[Observation], around: Surroundings
+) -> Finding:
+    """Apply the rules to an address at which every attempt failed to connect."""
+    told = [row for row in (*failed, *place.last_of("udp_twin")) if row.icmp_origin == "path"]
+    service = failed[0].service_id
+    if told:
+        return _rejected(place, [*failed, *told], service, around)
+    open_ports = _other_ports(member, place)
+    if open_ports:
+        return found(
+            "tcp.port",
+            "port_block",
+            failed,
+            passed=open_ports,
+            rivals=(ruled_out("address dropped as a whole", open_ports),),
+            depends_on_silence=True,
+        )
+    outcomes = {row.failure for row in failed}
+    if outcomes <= failures.TIMEOUTS:
+        # A dead host in a network where others answer stays a dead host.
+        silent = around.silent.get(service, frozenset())
+        own = place.address is not None and network_of(place.address) in silent
+        wide = own and len(silent) >= SILENT_NETWORKS
+        return found(
+            "tcp.silent_networks" if wide else "tcp.silent",
+            "ip_drop",
+            failed,
+            rivals=_neighbours(place),
+            depends_on_silence=True,
+        )
+    if outcomes == {failures.CONNECTION_REFUSED}:
+        return found("tcp.refused", "tcp_rst", failed)
+    if outcomes <= failures.UNREACHABLE:
+        return _rejected(place, failed, service, around)
+    return found("tcp.other", None, failed)
+
+
+def _neighbours(place: Place) -> tuple[Rival, ...]:
+    passed = place.passed("neighbour")
+    return (ruled_out("its whole network is out of reach", passed),) if passed else ()
+
+
+def _rejected(
+    place: Place, rows: list[Observation], service: str | None, around: Surroundings
+) -> Finding:
+    """A router on the path refuses; with a code of policy, for many networks, it is policy."""
+    rejected = around.rejected.get(service, frozenset())
+    wide = place.address is not None and network_of(place.address) in rejected
+    codes = {row.icmp_code for row in rows if row.icmp_origin == "path"}
+    if wide and len(rejected) >= SILENT_NETWORKS and codes and codes <= _PROHIBITED:
+        return found("tcp.prohibited", "ip_reject", rows)
+    return found("tcp.unreachable", "ip_reject", rows)
+
+
+def _other_ports(member: Member, place: Place) -> list[Observation]:
+    listed = [
+        row
+        for other in member.places
+        if other.address == place.address and other.port != place.port
+        for rows in other.attempts
+        for row in rows
+        if row.step == "tcp" and row.failure is None
+    ]
+    return [*listed, *place.passed("other_port")]
+
+
+def judge_ports(members: list[Member]) -> Finding | None:
+    """One port that fails at every member, all of which work by another port.
+
+    A single member's closed port is its operator's affair.
+    """
+    closed: dict[int, list[Observation]] = {}
+    working: list[Observation] = []
+    ports_of: list[set[int]] = []
+    for member in members:
+        failing: dict[int, list[Observation]] = {}
+        passing: set[int] = set()
+        for place in member.places:
+            if place.port is None or not place.attempts:
+                continue
+            lost = [row for row in place.failed() if row.step == "tcp"]
+            if place.is_ok():
+                passing.add(place.port)
+                working += [rows[-1] for rows in place.attempts if rows[-1].failure is None]
+            elif lost:
+                failing.setdefault(place.port, []).extend(lost)
+        shut = {port: rows for port, rows in failing.items() if port not in passing}
+        if not shut or not passing:
+            return None
+        ports_of.append(set(shut))
+        for port, rows in shut.items():
+            closed.setdefault(port, []).extend(rows)
+    common = set.intersection(*ports_of) if len(ports_of) > 1 else set()
+    if not common:
+        return None
+    failed = [row for port in sorted(common) for row in closed[port]]
+    return found(
+        "tcp.port_everywhere",
+        "port_block",
+        failed,
+        passed=working,
+        rivals=(ruled_out("addresses dropped as a whole", working),),
+        depends_on_silence=all(row.failure in failures.TIMEOUTS for row in failed),
+    )

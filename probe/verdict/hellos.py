@@ -1,0 +1,181 @@
+"""What happened to the ClientHello, and what its variants at the same place say."""
+
+from collections.abc import Sequence
+
+from probe.model import failure as failures
+from probe.model.observation import Observation
+from probe.model.verdict import Mechanism, Rival
+from probe.verdict.controls import DATES, DAY_S
+from probe.verdict.finding import Finding, found, ruled_out
+from probe.verdict.fingerprints import match_issuer
+from probe.verdict.members import Place
+from probe.verdict.surroundings import Surroundings
+
+CUT_OFF = frozenset({failures.CONNECTION_RESET, failures.EOF, "connection_aborted"})
+
+ONE_SEGMENT = 1300
+"""Bytes of a hello that fit one packet of any path; longer ones can meet a black hole
+for large packets, which a shorter hello passes."""
+
+
+def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -> Finding:
+    """Apply the rules to an address at which no handshake completed."""
+    if (residual := _residual(place)) is not None:
+        return residual
+    outcomes = {row.failure for row in failed}
+    if outcomes & failures.CERTIFICATE:
+        return _judge_certificate(place, failed, around)
+    hellos = [row for row in failed if row.step == "tls"]
+    if place.passed("second_hello"):
+        return _judge_form(place, hellos, failed)
+    same_name = [*hellos, *(r for r in place.missed("second_hello") if r.step == "tls")]
+    passed = place.passed("other_name")
+    mechanism = _mechanism(failed, same_name)
+    if mechanism is None or len(same_name) < 2 or not passed:
+        return found(
+            "tls.no_contrast",
+            mechanism,
+            same_name or failed,
+            depends_on_silence=mechanism != "sni_rst",
+        )
+    elsewhere = _elsewhere(place, around)
+    rivals: tuple[Rival, ...] = (
+        ruled_out("dead host, blocked address or dead line", passed),
+        ruled_out("chance (loss)", same_name),
+    )
+    if elsewhere:
+        rivals = (*rivals, ruled_out("the server itself refuses", elsewhere))
+    is_reset = mechanism == "sni_rst"
+    return found(
+        "tls.rst_contrast" if is_reset else "tls.silence_contrast",
+        mechanism,
+        [*same_name, *elsewhere],
+        passed=passed,
+        rivals=rivals,
+        depends_on_silence=not is_reset,
+    )
+
+
+def _mechanism(failed: Sequence[Observation], hellos: Sequence[Observation]) -> Mechanism | None:
+    """Name what every attempt looked like; None if attempts differ.
+
+    An attempt that failed before or after the handshake differs: without it the
+    hello was seen to fail less often than it was tried.
+    """
+    if any(row.step != "tls" for row in failed):
+        return None
+    outcomes = {row.failure for row in hellos}
+    if outcomes <= CUT_OFF:
+        return "sni_rst"
+    if outcomes <= failures.TIMEOUTS:
+        # Without TCP_INFO acknowledged and unacknowledged hellos look alike;
+        # the acknowledged form is the weaker claim (something took the hello).
+        return "sni_drop" if all(_is_unacknowledged(row) for row in hellos) else "sni_drop_reply"
+    return None
+
+
+def _is_unacknowledged(row: Observation) -> bool:
+    """No kernel on the other side ever saw it: hosts acknowledge whatever arrives."""
+    return row.bytes_acked is not None and row.bytes_acked <= 1
+
+
+def _elsewhere(place: Place, around: Surroundings) -> list[Observation]:
+    """Rows in which the name failed at a control's address as well."""
+    names = {row.server_name for rows in place.attempts for row in rows if row.server_name}
+    return [
+        row
+        for row in around.elsewhere
+        if row.server_name in names and row.failure in CUT_OFF | failures.TIMEOUTS
+    ]
+
+
+def _judge_form(place: Place, hellos: list[Observation], failed: list[Observation]) -> Finding:
+    """The same name passes in another form of hello: it is the form that fails."""
+    passed = place.passed("second_hello")
+    if len(hellos) < 2 or len(hellos) < len(failed):
+        return found("tls.no_contrast", None, hellos or failed, passed=passed)
+    rivals: tuple[Rival, ...] = (
+        ruled_out("a rule on the name alone", passed),
+        ruled_out("dead host, blocked address or dead line", passed),
+    )
+    is_long = any((row.first_flight_bytes or 0) > ONE_SEGMENT for row in hellos)
+    if is_long and (place.passed("small_hello") or not place.missed("large_hello")):
+        return found("tls.long_hello", "tls_fingerprint", hellos, passed=passed, rivals=rivals)
+    other = place.passed("other_name")
+    if other:
+        rivals = (*rivals, ruled_out("a server that does not know this form", other))
+        return found(
+            "tls.form_contrast", "tls_fingerprint", hellos, passed=[*passed, *other], rivals=rivals
+        )
+    if all(_is_unacknowledged(row) for row in hellos):
+        rivals = (*rivals, ruled_out("a server that does not know this form", hellos))
+        return found("tls.form_vanishes", "tls_fingerprint", hellos, passed=passed, rivals=rivals)
+    return found("tls.form_refused", "tls_fingerprint", hellos, passed=passed, rivals=rivals)
+
+
+def _residual(place: Place) -> Finding | None:
+    """After a hello was cut off the place itself is silent, where it had just connected."""
+    rows = sorted(place.everything(), key=lambda row: (row.t0, row.observation_id))
+    same_port = [row for row in rows if row.follow_up not in {"other_port", "udp_twin"}]
+    cut = [
+        row for row in same_port if row.step == "tls" and row.failure in CUT_OFF | failures.TIMEOUTS
+    ]
+    if not cut:
+        return None
+    first = min(row.t for row in cut)
+    later = [row for row in same_port if row.step == "tcp" and row.t0 >= first]
+    silent = [row for row in later if row.failure in failures.TIMEOUTS]
+    if len(silent) < 2 or any(row.failure is None and row.t0 > silent[0].t0 for row in later):
+        return None
+    open_port = place.passed("other_port")
+    if not open_port:
+        return found("tls.then_silent", "sni_residual", [*cut, *silent], depends_on_silence=True)
+    return found(
+        "tls.residual",
+        "sni_residual",
+        [*cut, *silent],
+        passed=open_port,
+        rivals=(ruled_out("a host that died, or a blocked address", open_port),),
+        depends_on_silence=True,
+    )
+
+
+def _judge_certificate(place: Place, failed: list[Observation], around: Surroundings) -> Finding:
+    """Whose certificate is it, if nobody vouches for it?"""
+    offset = around.controls.clock_offset_s
+    if (
+        all(row.verify_code in DATES for row in failed)
+        and offset is not None
+        and abs(offset) > DAY_S
+    ):
+        return found("tls.clock", None, failed)
+    unknown = [row for row in failed if row.failure == failures.SSL_UNKNOWN_AUTHORITY]
+    if len(unknown) < len(failed) or not unknown:
+        return found("tls.certificate", None, failed)
+    issuers = {c.issuer for row in unknown for c in row.peer_certificates[:1]}
+    known = [one for issuer in issuers if (one := match_issuer(issuer)) is not None]
+    if any(one.kind == "local" for one in known):
+        return found("tls.local_issuer", "tls_mitm", unknown)
+    service = failed[0].service_id
+    shared = [around.issuers.get((service, issuer), frozenset()) for issuer in issuers]
+    minted = [row for row in place.passed("other_name") if _was_minted(row, issuers)]
+    if known or minted or any(len(members) > 1 for members in shared):
+        rivals: tuple[Rival, ...] = ()
+        if minted:
+            rivals = (ruled_out("the server's own mistake", minted),)
+        return found(
+            "tls.minted" if minted or known else "tls.shared_issuer",
+            "tls_mitm",
+            unknown,
+            passed=minted,
+            rivals=rivals,
+        )
+    return found("tls.unknown_issuer", "tls_mitm", unknown)
+
+
+def _was_minted(row: Observation, issuers: set[str]) -> bool:
+    """For our innocuous name, by the issuer whom nobody knows: no server has that ready."""
+    for certificate in row.peer_certificates[:1]:
+        names = {name.lower() for name in certificate.subject_alt_names}
+        return certificate.issuer in issuers and (row.server_name or "").lower() in names
+    return False

@@ -1,0 +1,146 @@
+"""What DNS said about one member: denied, forged, hijacked, impossible, or merely silent."""
+
+from collections.abc import Iterable, Sequence
+
+from probe.model import failure as failures
+from probe.model.observation import Observation
+from probe.model.verdict import Mechanism, Rival
+from probe.verdict.finding import Finding, found, ruled_out
+from probe.verdict.fingerprints import match_answer
+from probe.verdict.members import Member
+from probe.verdict.surroundings import ENCRYPTED, Surroundings, addresses_in
+
+_DENIED: dict[str, Mechanism] = {
+    failures.DNS_NXDOMAIN: "dns_nxdomain",
+    failures.DNS_NO_ANSWER: "dns_nxdomain",
+    failures.DNS_REFUSED: "dns_refused",
+    failures.DNS_SERVFAIL: "dns_servfail",
+    failures.DNS_TEMPORARY: "dns_servfail",
+    failures.DNS_NON_RECOVERABLE: "dns_servfail",
+    failures.DNS_MISBEHAVING: "dns_hijack",
+}
+
+
+def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
+    """Judge the ordinary resolver's answers against the other resolvers'.
+
+    A type without an answer is no failure where the other type has one: many
+    hosts have no AAAA, and a few have no A.
+    """
+    rows = _of_one_type(member.lookups)
+    if not rows:
+        return None
+    doubled = [row for row in rows if _has_two_answers(row)]
+    ordinary = _ordinary(rows)
+    others = [row for row in rows if row.resolver_id != ordinary[0].resolver_id]
+    honest = [row for row in others if row.failure is None and not _is_bogus(row)]
+    if any(row in ordinary or row.resolver_protocol == "udp" for row in doubled):
+        return found("dns.two_answers", "dns_injection", doubled, tried=len(rows))
+    answered = [row for row in ordinary if row.failure is None]
+    if answered:
+        return _judge_answers(answered, honest, around)
+    if ordinary[0].resolver_id in around.broken:
+        return found("dns.resolver_broken", None, ordinary)
+    if not honest:
+        if _agree_on_denial(rows):
+            return found("dns.all_fail", None, rows)
+        is_silent = all(row.failure in failures.TIMEOUTS for row in ordinary)
+        return found(
+            "dns.silent", "dns_timeout" if is_silent else None, rows, depends_on_silence=True
+        )
+    outcome = ordinary[-1].failure or ""
+    rivals: tuple[Rival, ...] = (ruled_out("the name does not exist", honest),)
+    if outcome not in _DENIED:
+        return found(
+            "dns.timeout_contrast",
+            "dns_timeout",
+            ordinary,
+            passed=honest,
+            rivals=rivals,
+            depends_on_silence=True,
+        )
+    clear = [row for row in honest if row.resolver_protocol in {"udp", "system"}]
+    if around.answers_for_all and not clear:
+        rivals = (*rivals, ruled_out("the resolver's own mistake", around.answers_for_all))
+        return found(
+            "dns.intercepted",
+            "dns_hijack",
+            [*ordinary, *around.answers_for_all],
+            passed=honest,
+            rivals=rivals,
+        )
+    return found("dns.failure_contrast", _DENIED[outcome], ordinary, passed=honest, rivals=rivals)
+
+
+def _judge_answers(
+    answered: Sequence[Observation], honest: Sequence[Observation], around: Surroundings
+) -> Finding | None:
+    """Judge addresses that the ordinary resolver gives."""
+    if all(_is_bogus(row) for row in answered):
+        if not honest:
+            return None
+        rivals = (ruled_out("a list that expects such an address", honest),)
+        return found("dns.bogon", "dns_bogon", answered, passed=honest, rivals=rivals)
+    given = frozenset[str]().union(*(addresses_in(row) for row in answered))
+    # Who forges for one resolver in clear text forges for all of them.
+    sealed = [row for row in honest if row.resolver_protocol in ENCRYPTED] or honest
+    elsewhere = frozenset[str]().union(*(addresses_in(row) for row in sealed))
+    if not honest or given & elsewhere or given & around.vouched.keys():
+        return None
+    witnesses = [row for address in given for row in around.convicted.get(address, ())]
+    known = [address for address in given if match_answer(address) is not None]
+    rivals = (ruled_out("another, equally good, address of the service", witnesses or honest),)
+    if given <= around.convicted.keys():
+        is_sure = any(row.step == "tls" for row in witnesses)
+        rule_id = "dns.certificate_contrast" if is_sure else "dns.one_for_many"
+        return found(rule_id, "dns_hijack", [*answered, *witnesses], passed=honest, rivals=rivals)
+    if len(known) == len(given):
+        return found("dns.known_answer", "dns_hijack", answered, passed=honest)
+    return None
+
+
+def _agree_on_denial(rows: Sequence[Observation]) -> bool:
+    """Two resolvers or more answered, all alike; "try again" is silence, not an answer."""
+    said = [row for row in rows if row.failure in _DENIED and row.failure != failures.DNS_TEMPORARY]
+    return len({row.failure for row in said}) == 1 and len({row.resolver_id for row in said}) > 1
+
+
+def _of_one_type(lookups: Sequence[Observation]) -> Sequence[Observation]:
+    """Return the lookups for A, unless only those for AAAA found anything."""
+    by_type = {kind: [row for row in lookups if row.query_type == kind] for kind in ("A", "AAAA")}
+    has_answer = {kind: any(r.failure is None for r in rows) for kind, rows in by_type.items()}
+    if not by_type["A"] or (has_answer["AAAA"] and not has_answer["A"]):
+        return by_type["AAAA"]
+    return by_type["A"]
+
+
+def _ordinary(rows: Iterable[Observation]) -> list[Observation]:
+    """The resolver that applications use: the system's, else the first over UDP."""
+    preference = {"system": 0, "udp": 1, "tcp": 2, "dot": 3, "doh": 4}
+    listed = list(rows)
+    first = min(
+        listed,
+        key=lambda row: (preference[row.resolver_protocol or "doh"], row.resolver_id or ""),
+    )
+    return [row for row in listed if row.resolver_id == first.resolver_id]
+
+
+def _has_two_answers(row: Observation) -> bool:
+    seen: set[tuple[str, frozenset[str]]] = set()
+    for response in row.responses:
+        if response.is_valid:
+            values = frozenset(a.value for a in response.answers if a.type in {"A", "AAAA"})
+            seen.add((response.rcode, values))
+    values_seen = [values for _, values in seen]
+    return len(seen) > 1 and not frozenset.intersection(*values_seen)
+
+
+def _is_bogus(row: Observation) -> bool:
+    answers = [
+        answer
+        for response in row.responses
+        if response.is_valid
+        for answer in response.answers
+        if answer.type in {"A", "AAAA"}
+    ]
+    return bool(answers) and all(a.is_bogon and not a.is_expected for a in answers)

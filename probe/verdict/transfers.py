@@ -1,0 +1,91 @@
+"""What happened to the request and to its answer."""
+
+from probe.model import failure as failures
+from probe.model.observation import Observation
+from probe.verdict.finding import Finding, found, ruled_out
+from probe.verdict.fingerprints import match_page
+from probe.verdict.hellos import CUT_OFF
+from probe.verdict.members import Place
+
+EARLY_SHARE = 0.8
+"""An answer sooner than this share of the quickest connect to the same address was
+given by somebody nearer; the margin is for connects that happened to be slow."""
+
+MORE = 1.2
+"""A contrast that got further than the stalled transfer by this factor."""
+
+
+def judge_transfer(place: Place, failed: list[Observation]) -> Finding:
+    """Apply the rules to an address at which no answer was complete."""
+    pages = [row for row in failed if row.step == "http"]
+    if len(pages) < len(failed):
+        return found("http.interrupted", None, failed)
+    outcomes = {row.failure for row in pages}
+    contrast = [row for row in place.passed("other_name") if row.step == "http"]
+    enough = len(pages) >= 2 and bool(contrast)
+    rivals = (ruled_out("a broken server or line", contrast),) if contrast else ()
+    if outcomes <= CUT_OFF:
+        rule_id = "http.cut_contrast" if enough else "http.interrupted"
+        return found(rule_id, "http_host_rst", pages, passed=contrast, rivals=rivals)
+    if not outcomes <= failures.TIMEOUTS:
+        return found("http.interrupted", None, pages, passed=contrast)
+    if all(row.received_bytes == 0 for row in pages):
+        is_tls = any(row.step == "tls" for rows in place.attempts for row in rows)
+        rule_id = "http.vanished_contrast" if enough else "http.interrupted"
+        return found(
+            rule_id,
+            "faketls_drop" if is_tls else "http_host_rst",
+            pages,
+            passed=contrast,
+            rivals=rivals,
+            depends_on_silence=True,
+        )
+    reached = max(row.received_bytes for row in pages)
+    further = [row for row in contrast if row.received_bytes > MORE * reached]
+    enough = len(pages) >= 2 and bool(further)
+    return found(
+        "http.freeze_contrast" if enough else "http.interrupted",
+        "freeze",
+        [*pages, *place.missed("tiny_writes")],
+        passed=further,
+        rivals=(ruled_out("a broken server or line", further),) if further else (),
+        depends_on_silence=True,
+    )
+
+
+def judge_page(place: Place) -> Finding | None:
+    """Is a completed answer over plain HTTP somebody else's?"""
+    pages = [rows[-1] for rows in place.attempts if rows[-1].failure is None]
+    plain = [row for row in pages if row.step == "http" and not _has_tls(place)]
+    if not plain:
+        return None
+    contrast = [row for row in place.passed("other_name") if row.step == "http"]
+    differing = [
+        row
+        for row in contrast
+        if all((row.status_code, row.body_sha256) != (p.status_code, p.body_sha256) for p in plain)
+    ]
+    matches = [match for row in plain if (match := match_page(row)) is not None]
+    rivals = (ruled_out("the same answer for every name", differing),) if differing else ()
+    if any(match.confidence == "specific" for match in matches):
+        return found("http.known_page", "blockpage", plain, passed=differing, rivals=rivals)
+    if matches and differing:
+        return found("http.page_contrast", "blockpage", plain, passed=differing, rivals=rivals)
+    refused = [row for row in plain if (row.status_code or 0) >= 300]
+    served = [row for row in differing if (row.status_code or 0) < 300]
+    if refused and served and all(_is_early(row, place) for row in refused):
+        return found("http.early_answer", "blockpage", refused, passed=served, rivals=rivals)
+    return None
+
+
+def _has_tls(place: Place) -> bool:
+    return any(row.step == "tls" for rows in place.attempts for row in rows)
+
+
+def _is_early(row: Observation, place: Place) -> bool:
+    rtts = [o.tcp_rtt_s for o in place.everything() if o.step == "tcp" and o.tcp_rtt_s is not None]
+    return (
+        row.first_byte_s is not None
+        and len(rtts) > 1
+        and row.first_byte_s < EARLY_SHARE * min(rtts)
+    )
