@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from probe.model import failure as failures
-from probe.model.observation import DnsAnswer, DnsResponse, Observation
+from probe.model.observation import Certificate, DnsAnswer, DnsResponse, FollowUp, Observation
 from probe.model.target import (
     CombinationRule,
     Control,
@@ -34,6 +34,18 @@ def targets_of(*endpoints: Endpoint, controls: Sequence[Control] = (), **rest: A
         targets=(Target(id="a/web", service="a", combination_rule="all_of", endpoints=endpoints),),
         controls=tuple(controls),
         **rest,
+    )
+
+
+def certificate(issuer: str, *names: str, subject: str = "CN=a.example") -> Certificate:
+    """Return a leaf certificate by an issuer, for some names."""
+    return Certificate(
+        sha256="0" * 64,
+        subject=subject,
+        issuer=issuer,
+        not_before="2026-01-01T00:00:00Z",
+        not_after="2027-01-01T00:00:00Z",
+        subject_alt_names=names,
     )
 
 
@@ -95,6 +107,32 @@ class Scene:
                 self.add(step="tls", failure=failure, **host)
         return self
 
+    def special(
+        self, follow_up: FollowUp, *outcomes: tuple[str, str | None], **columns: Any
+    ) -> "Scene":
+        """Add one try of a control that is no known-good host's handshake: a beat, a portal …"""
+        host = {
+            "role": "control",
+            "service_id": None,
+            "target_id": None,
+            "combination_rule": None,
+            "control_id": f"{follow_up}/1",
+            "endpoint_id": "192.0.2.1:443",
+            "member": "operator-1",
+        } | columns
+        return self.chain(*outcomes, address="192.0.2.1", follow_up=follow_up, **host)
+
+    def beside(
+        self,
+        follow_up: FollowUp,
+        *outcomes: tuple[str, str | None],
+        address: str,
+        **columns: Any,
+    ) -> "Scene":
+        """Add one try of a separating probe, on behalf of the endpoint at port 443."""
+        where = {"role": "contrast", "endpoint_id": f"{address}:443"} | columns
+        return self.chain(*outcomes, address=address, follow_up=follow_up, **where)
+
     def chain(self, *outcomes: tuple[str, str | None], address: str, **columns: Any) -> "Scene":
         """Add one attempt: (step, failure) pairs over one connection."""
         chain_id = f"c{next(self._chains):05d}"
@@ -118,7 +156,7 @@ class Scene:
         **columns: Any,
     ) -> "Scene":
         """Add one lookup; each of ``answers`` is one valid response's addresses."""
-        query_type = columns.pop("query_type", "A")
+        query_type = columns.get("query_type", "A")
         responses = tuple(
             DnsResponse(
                 t=0.01 * number,
@@ -139,16 +177,13 @@ class Scene:
             )
             for number, addresses in enumerate(answers, 1)
         )
-        self.add(
-            step="dns",
-            failure=failure,
-            hostname="a.example",
-            resolver_id=resolver,
-            resolver_protocol=resolver,
-            query_type=query_type,
-            responses=responses,
-            **columns,
-        )
+        question = {
+            "hostname": "a.example",
+            "resolver_id": resolver,
+            "resolver_protocol": resolver,
+            "query_type": query_type,
+        } | columns
+        self.add(step="dns", failure=failure, responses=responses, **question)
         return self
 
     def transfers(

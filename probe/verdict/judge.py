@@ -158,7 +158,7 @@ def _in_context(
             evidence=finding.evidence,
         )
         return listed.state, listed, listed.rule_id
-    if lost and finding.depends_on_silence:
+    if lost and (finding.depends_on_silence or finding.mechanism is None):
         loss = found("line.lossy_to_service", "throttling", lost)
         return loss.state, loss, loss.rule_id
     if state in BLOCKED_STATES and (

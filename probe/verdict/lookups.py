@@ -88,7 +88,10 @@ def _judge_answers(
     if not honest or given & elsewhere or given & around.vouched.keys():
         return None
     witnesses = [row for address in given for row in around.convicted.get(address, ())]
-    known = [address for address in given if match_answer(address) is not None]
+    # A filter that somebody chose for his own network is no censor, and an address
+    # borrowed from others is theirs for their own names.
+    matches = {address: match_answer(address) for address in given}
+    known = [a for a, match in matches.items() if match is not None and match.kind == "censor"]
     rivals = (ruled_out("another, equally good, address of the service", witnesses or honest),)
     if given <= around.convicted.keys():
         is_sure = any(row.step == "tls" for row in witnesses)

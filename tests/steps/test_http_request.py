@@ -146,8 +146,8 @@ def test_a_response_that_goes_on_is_never_cut(gaps: list[float]) -> None:
 
 def test_the_deadline_ends_even_what_goes_on() -> None:
     """At its time, not before and not after."""
-    row = told(lambda _: INFO, *(Arrival(n, HEAD if n == 1 else b"x") for n in range(1, 30)),
-               timeout_s=8)  # fmt: skip
+    arrivals = [Arrival(float(n), HEAD if n == 1 else b"x") for n in range(1, 30)]
+    row = told(lambda _: INFO, *arrivals, timeout_s=8)
 
     assert row.failure == "generic_timeout_error"
     assert took(row) == pytest.approx(8)
@@ -172,7 +172,7 @@ def test_an_unacknowledged_request_is_given_up() -> None:
 def test_retransmissions_of_a_response_that_has_begun_mean_nothing() -> None:
     """The request has arrived."""
     body = [Arrival(float(n), HEAD if n == 1 else b"x" * 50) for n in (1, 3)]
-    row = told(lambda _: INFO._replace(unacked=1, retransmits=3 if _ > 1.5 else 0), *body)
+    row = told(lambda now: INFO._replace(unacked=1, retransmits=3 * (now > 1.5)), *body)
 
     assert row.failure is None
 

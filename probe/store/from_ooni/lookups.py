@@ -1,5 +1,6 @@
 """Questions to resolvers -> rows of step ``dns``, the test helper's answers beside ours."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -15,6 +16,9 @@ from probe.wire.addresses import ip_version, is_bogon
 from probe.wire.dns import MAX_ANSWERS
 
 TEST_HELPER: Final = "test-helper"
+
+MAX_LATE: Final = 15
+"""Late replies kept of a lookup; more than one is a flood, not a race."""
 
 QueryType = Literal["A", "AAAA"]
 _TYPES: Final[tuple[QueryType, ...]] = ("A", "AAAA")
@@ -69,6 +73,9 @@ def questions(lookups: Sequence[Lookup], duplicates: Sequence[Lookup]) -> Iterat
     its failure is the failure of both. Types other than A and AAAA are left out.
     """
     resolvers = Resolvers()
+    by_question: dict[tuple[int | None, str, str], list[Lookup]] = defaultdict(list)
+    for other in duplicates:
+        by_question[_question(other)].append(other)
     for i, lookup in enumerate(lookups):
         query = lookup.query
         here = f"$.test_keys.queries[{i}]"
@@ -76,7 +83,7 @@ def questions(lookups: Sequence[Lookup], duplicates: Sequence[Lookup]) -> Iterat
         if protocol is None:
             raise BadRecordError(f"{here}.engine: {shown(query.engine or '')} is not known")
         resolver = resolvers.name(protocol, query.resolver_address or "")
-        late = [x for x in duplicates if _is_late(x, lookup)]
+        late = by_question[_question(lookup)][:MAX_LATE] if query.transaction_id else ()
         for kind in _types(lookup):
             failure, detail = failure_of(query.failure)
             responses = tuple(
@@ -141,14 +148,9 @@ def _types(lookup: Lookup) -> tuple[QueryType, ...]:
     return _TYPES if failed(query.failure) else tuple(kind for kind in _TYPES if kind in found)
 
 
-def _is_late(other: Lookup, lookup: Lookup) -> bool:
-    """Tell whether ``other`` answers the same datagram a second time."""
-    number = lookup.query.transaction_id
-    return bool(number) and (number, lookup.hostname, lookup.query.query_type) == (
-        other.query.transaction_id,
-        other.hostname,
-        other.query.query_type,
-    )
+def _question(lookup: Lookup) -> tuple[int | None, str, str]:
+    """Return what a late reply has in common with the first one."""
+    return lookup.query.transaction_id, lookup.hostname, lookup.query.query_type
 
 
 def _response(lookup: Lookup, kind: QueryType, protocol: ResolverProtocol) -> DnsResponse | None:
