@@ -107,16 +107,16 @@ class Scene:
                 self.add(step="tls", failure=failure, **host)
         return self
 
-    def special(
-        self, follow_up: FollowUp, *outcomes: tuple[str, str | None], **columns: Any
+    def control(
+        self, follow_up: FollowUp | None, *outcomes: tuple[str, str | None], **columns: Any
     ) -> "Scene":
-        """Add one try of a control that is no known-good host's handshake: a beat, a portal …"""
+        """Add one connection to a control, such as a beat or a portal's page."""
         host = {
             "role": "control",
             "service_id": None,
             "target_id": None,
             "combination_rule": None,
-            "control_id": f"{follow_up}/1",
+            "control_id": f"{follow_up or 'known_good'}/1",
             "endpoint_id": "192.0.2.1:443",
             "member": "operator-1",
         } | columns

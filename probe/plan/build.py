@@ -57,6 +57,9 @@ UNROUTABLE_TIMEOUT_S: Final = 1.0
 """Whoever connects on behalf of everybody is near: on the device, or the next hop."""
 
 MAX_BODY_BYTES: Final = 64 * 1024
+PORTAL_BODY_BYTES: Final = 2048
+"""A portal check's own page has a word or none; a portal's shows itself by its status."""
+
 MAX_ADDRESSES: Final = 4
 """Addresses tried per endpoint and family; more would not change n of N."""
 
@@ -237,7 +240,8 @@ def _control_chains(targets: Targets, control: Control) -> list[Chain]:
             if control.path:
                 steps.append(_page(control.server_name, control.path))
         case "portal_check":
-            steps.append(_page(control.server_name, control.path or "/"))
+            page = _page(control.server_name, control.path or "/")
+            steps.append(msgspec.structs.replace(page, max_body_bytes=PORTAL_BODY_BYTES))
             follow_up = "portal"
         case "unroutable":
             steps = [TcpConnect(timeout_s=UNROUTABLE_TIMEOUT_S)]

@@ -15,7 +15,7 @@ import trio
 
 from probe.model.failure import CERTIFICATE, SKIPPED, TIMEOUTS, UNREACHABLE, from_errno_name
 from probe.model.observation import Observation
-from probe.model.step import Chain, DnsLookup, Owner, Plan, Trigger
+from probe.model.step import Chain, DnsLookup, HttpRequest, Owner, Plan, Trigger
 from probe.net.api import Network, ProxyAddress
 from probe.net.tls import TrustStores
 from probe.run.chain import Listener, Progress, walk, way_of
@@ -161,7 +161,9 @@ class Engine:
         async with trio.open_nursery() as nursery:
             for chain in self.plan.controls:
                 if chain.follow_up is None:
-                    nursery.start_soon(self.attempt, chain, chain.address, 2)
+                    steps = tuple(s for s in chain.steps if not isinstance(s, HttpRequest))
+                    shorter = msgspec.structs.replace(chain, steps=steps)
+                    nursery.start_soon(self.attempt, shorter, chain.address, 2)
 
     def _has_failures(self) -> bool:
         return any(
@@ -270,8 +272,12 @@ class Engine:
         return list(found.values())
 
     async def _elsewhere(self) -> None:
-        """Send failing names to a control's address: is it the name, or the place?"""
-        for trial in self._cut_off()[:MAX_ELSEWHERE]:
+        """Send names that are cut off to a control's address: is it the name, or the place?
+
+        Silence says no more there than it said here, and takes seconds to say it.
+        """
+        cut = [t for t in self._cut_off() if _is_fast(t.last_failure())]
+        for trial in cut[:MAX_ELSEWHERE]:
             for chain in self.follow_ups(trial.chain, "last", trial.address):
                 await self.attempt(chain, chain.address, 1)
 
@@ -320,3 +326,7 @@ class Engine:
         self.observations.append(row)
         self._counts.bytes += row.sent_bytes + row.received_bytes
         await self.emit(row, self._counts.done, self._counts.total)
+
+
+def _is_fast(row: Observation | None) -> bool:
+    return row is not None and row.failure not in TIMEOUTS

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import msgspec
 import trio
 
-from probe.model.failure import CERTIFICATE, SKIPPED, TIMEOUTS
+from probe.model.failure import CERTIFICATE, EOF, SKIPPED, TIMEOUTS
 from probe.model.observation import Observation, Step
 from probe.model.step import Chain, HttpRequest, TlsHandshake, Trigger
 from probe.run.chain import Progress
@@ -107,8 +107,9 @@ class Trial:
         async def go() -> None:
             rows = await self._host.attempt(self.chain, self.address, number, progress)
             self.attempts.append(rows)
-            if rows and rows[-1].failure is not None:
-                self._begin(self._trigger_of(rows[-1]))
+            trigger = self._trigger_of(rows[-1]) if rows else None
+            if trigger is not None:
+                self._begin(trigger)
             done.set()
 
         nursery.start_soon(go)
@@ -130,18 +131,22 @@ class Trial:
             return False
         if last.failure in CERTIFICATE or last.failure == SKIPPED:
             return True  # not luck: asking again gives the same
+        if last.step == "dns" and last.failure not in TIMEOUTS | {EOF}:
+            return True  # an answer, if not the one hoped for
         if last.step in {"tls", "mtproto"} and last.failure in TIMEOUTS:
             # A second form of hello with the same name that fails alike is the second try.
-            begun = self._separated.get(self._trigger_of(last))
-            if begun is not None:
-                await begun.wait()
+            trigger = self._trigger_of(last)
+            if trigger in self._separated:
+                await self._separated[trigger].wait()
             return self._second_hello_failed
         return False
 
-    def _trigger_of(self, row: Observation) -> Trigger:
+    def _trigger_of(self, row: Observation) -> Trigger | None:
+        if row.failure is None:
+            return None
         if row.step == "tls" and row.failure in CERTIFICATE:
             return "certificate_failed"
-        return _FAILED.get(row.step, "passed")
+        return _FAILED.get(row.step)
 
     def _begin(self, trigger: Trigger) -> None:
         """Start what the plan declares for an outcome, once, beside whatever runs."""
@@ -177,7 +182,8 @@ class Trial:
             await self._follow(chain)
 
     async def _after_success(self) -> None:
-        if self.chain.proxy_id is not None or self.address is None:
+        chain = self.chain
+        if chain.proxy_id is not None or self.address is None or chain.follow_up is not None:
             return
         last = next(rows[-1] for rows in self.attempts if rows and rows[-1].failure is None)
         await self._also("passed")
