@@ -33,12 +33,19 @@ from probe.cli.inputs import (
     select_targets,
 )
 from probe.cli.render import Style, answers, header, table
-from probe.model.step import DnsLookup, HttpRequest, Plan, TlsHandshake
+from probe.model.step import (
+    DnsLookup,
+    HelloProbe,
+    HttpRequest,
+    Plan,
+    QuicHandshake,
+    TlsHandshake,
+)
 from probe.model.vantage import Vantage
 from probe.model.verdict import State, Verdict
 from probe.net.tls import TrustError
 from probe.net.trio_network import TrioNetwork
-from probe.plan.build import Options, build_plan
+from probe.plan.build import Options, build_plan, step_bytes
 from probe.run.events import Event, Observed, RunFinished, RunStarted
 from probe.run.session import RunResult, Settings, run_check
 from probe.store.writer import StoreError
@@ -105,7 +112,9 @@ def _settings(args: argparse.Namespace, loaded: LoadedTargets) -> Settings:
             software_version=__version__,
         ),
         results=Path(args.results),
-        options=Options(families=families, proxies=tuple(kinds), seed=seed),
+        options=Options(
+            families=families, proxies=tuple(kinds), seed=seed, asked=frozenset(args.also)
+        ),
         proxies=proxies,
         secrets=secrets_of_host(loaded.targets),
         lab=is_loopback_only(loaded.targets),
@@ -253,17 +262,25 @@ def _print_plan(args: argparse.Namespace, settings: Settings) -> None:
         return
     for row in rows:
         print(  # noqa: T201 - the room that prints
-            f"{row['when']:<11} {row['role']:<9} {row['destination']:<44} "
-            f"{','.join(row['steps']):<20} {row['server_name']} x{row['attempts']}"
+            f"{row['when']:<18} {row['follow_up'] or row['role']:<14} {row['destination']:<44} "
+            f"{','.join(row['steps']):<20} {row['server_name']} x{row['attempts']} "
+            f"{row['bytes']} B"
         )
-    print(f"{plan.budget.sockets} connections, about {plan.budget.bytes // 1000} kB")  # noqa: T201 - the room that prints
+    print(  # noqa: T201 - the room that prints
+        f"{plan.budget.sockets} connections, about {plan.budget.bytes // 1000} kB; with what "
+        f"follows failures at most about {plan.budget.max_bytes // 1000 + 200} kB"
+    )
 
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
     """Describe each chain of a plan for people; proxies appear by number only."""
     rows = []
     for chain in (*plan.controls, *plan.lookups, *plan.chains, *plan.follow_ups):
-        names = [step.server_name for step in chain.steps if isinstance(step, TlsHandshake)]
+        names = [
+            step.server_name
+            for step in chain.steps
+            if isinstance(step, TlsHandshake | HelloProbe | QuicHandshake)
+        ]
         asked = [step.hostname for step in chain.steps if isinstance(step, DnsLookup)]
         pages = [step.path for step in chain.steps if isinstance(step, HttpRequest)]
         where = chain.address or chain.hostname or chain.owner.endpoint_id
@@ -276,6 +293,8 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
                 "steps": list(dict.fromkeys(_kind(step) for step in chain.steps)),
                 "server_name": ",".join(names or asked),
                 "paths": pages,
+                "follow_up": chain.follow_up,
+                "bytes": sum(map(step_bytes, chain.steps)),
                 "attempts": chain.attempts,
                 "max_addresses": chain.max_addresses,
             }
@@ -284,6 +303,15 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _kind(step: object) -> str:
-    kinds = {"DnsLookup": "dns", "TcpConnect": "tcp", "ProxyConnect": "proxy"}
-    name = type(step).__name__
-    return kinds.get(name, "tls" if name == "TlsHandshake" else "http")
+    return {
+        "DnsLookup": "dns",
+        "TcpConnect": "tcp",
+        "ProxyConnect": "proxy",
+        "TlsHandshake": "tls",
+        "HelloProbe": "tls",
+        "HttpRequest": "http",
+        "MtprotoHandshake": "mtproto",
+        "TinyWrites": "writes",
+        "UdpProbe": "udp",
+        "QuicHandshake": "quic",
+    }[type(step).__name__]

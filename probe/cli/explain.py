@@ -4,10 +4,9 @@ import argparse
 import difflib
 import os
 import re
-import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,10 +17,11 @@ from analysis.load import Fault, NoResultsError, find, read_file
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_OK, EXIT_USAGE, CommandError
 from probe.cli.render import Style
 from probe.cli.results import print_faults
-from probe.model.layout import SUFFIX, ResultFile
+from probe.model.codec import Stored
+from probe.model.layout import OBSERVATIONS, SUFFIX, VERDICTS, ResultFile
 from probe.model.observation import Observation
 from probe.model.verdict import Verdict
-from probe.verdict.explain import Explanation, explain, plain
+from probe.verdict.explain import STATE_MEANINGS, Explanation, explain, named_by, plain
 from probe.verdict.rules import RULES, Rule
 from probe.verdict.words import CAUSE_WORDS, MECHANISM_WORDS, STATE_WORDS
 
@@ -31,7 +31,7 @@ _RUN_IN_NAME: Final = re.compile(r"-([0-9a-f]{16})\.(?:obs|verdict)" + re.escape
 
 
 class Part(NamedTuple):
-    """A heading and the lines below it; without lines it is left out."""
+    """A heading and the lines below it; without any it is left out."""
 
     heading: str
     lines: Sequence[str]
@@ -58,44 +58,49 @@ def explain_command(args: argparse.Namespace) -> int:
 def _explain_run(args: argparse.Namespace, run_id: str, target_id: str, style: Style) -> int:
     faults: list[Fault] = []
     files = _files_of(Path(args.results), run_id)
-    rows = [row for file in files for row in read_file(file, faults)]
-    verdicts = [row for row in rows if isinstance(row.value, Verdict)]
-    facts = [row.value for row in rows if isinstance(row.value, Observation)]
-    if not verdicts:
+    stored = [row for file in files for row in _read(file, VERDICTS, faults)]
+    judged = [row.value for row in stored if isinstance(row.value, Verdict)]
+    if not judged:
         print_faults(faults)
         raise CommandError(
             EXIT_BAD_INPUT,
             [f"run {run_id} has no verdicts; reachwatch results rejudge judges its facts"],
         )
-    first = verdicts[0].run
-    judged = [row.value for row in verdicts if isinstance(row.value, Verdict)]
+    run = stored[0].run
     chosen = [v for v in judged if v.target_id == target_id]
     if target_id and not chosen:
         hint = _hint(target_id, {v.target_id for v in judged})
         raise CommandError(EXIT_USAGE, [f"run {run_id} has no target {target_id!r}{hint}"])
     chosen = chosen or [v for v in judged if v.state != "ok"]
+    wanted = frozenset(name for verdict in chosen for name in named_by(verdict))
+    facts = [
+        row.value
+        for file in files
+        for row in _read(file, OBSERVATIONS, faults)
+        if isinstance(row.value, Observation) and row.value.observation_id in wanted
+    ]
     explanations = [explain(verdict, facts) for verdict in chosen]
-    lines = [f"run {first.run_id} of {first.measurement_start_time[:16]}Z", ""]
-    for verdict, explanation in zip(chosen, explanations, strict=True):
-        lines += [*_verdict_lines(verdict, explanation, style), ""]
+    lines = [f"run {run.run_id} of {run.measurement_start_time[:16]}Z"]
+    for explanation in explanations:
+        lines += ["", *_verdict_lines(explanation, style)]
     if not chosen:
-        lines += _wrapped(
-            f"all {len(judged)} verdicts are ok; reachwatch explain {first.run_id}:TARGET "
-            "explains one",
-            "",
-            "",
-        )
+        offer = f"reachwatch explain {run.run_id}:TARGET explains one"
+        lines += ["", *_wrapped(f"its verdicts are ok, all {len(judged)}; {offer}")]
     document = {
         "type": "explanation",
-        "run_id": first.run_id,
-        "measurement_start_time": first.measurement_start_time,
-        "verdicts": [msgspec.to_builtins(one) for one in explanations],
+        "run_id": run.run_id,
+        "measurement_start_time": run.measurement_start_time,
+        "verdicts": msgspec.to_builtins(explanations),
     }
-    while lines[-1] == "":
-        lines.pop()
     _print(args, document, lines, style)
     print_faults(faults)
     return EXIT_BAD_INPUT if faults else EXIT_OK
+
+
+def _read(
+    file: ResultFile, kind: str, faults: list[Fault]
+) -> Iterator[Stored[Observation] | Stored[Verdict]]:
+    return read_file(file, faults) if file.kind == kind else iter(())
 
 
 def _files_of(results: Path, run_id: str) -> list[ResultFile]:
@@ -117,16 +122,18 @@ def _files_of(results: Path, run_id: str) -> list[ResultFile]:
 
 
 def _word(wanted: str) -> dict[str, Any] | None:
-    """Return a word of the vocabulary: what it means, and the rules that may say it."""
-    tables: tuple[tuple[str, dict[Any, str]], ...] = (
-        ("state", STATE_WORDS),
+    """Return a word of the vocabulary and what it means; of a state, the rules that say it."""
+    tables: tuple[tuple[str, Mapping[Any, str]], ...] = (
+        ("state", STATE_MEANINGS),
         ("mechanism", MECHANISM_WORDS),
         ("benign cause", CAUSE_WORDS),
     )
     for kind, words in tables:
         if wanted in words:
-            rules = [rule.rule_id for rule in RULES.values() if rule.state == wanted]
-            return {"word": wanted, "kind": kind, "meaning": words[wanted], "rules": rules}
+            found: dict[str, Any] = {"word": wanted, "kind": kind, "meaning": words[wanted]}
+            if kind == "state":
+                found["rules"] = [r.rule_id for r in RULES.values() if r.state == wanted]
+            return found
     return None
 
 
@@ -159,14 +166,13 @@ def _rule_lines(rule: Rule, style: Style) -> list[str]:
 def _word_lines(word: dict[str, Any], style: Style) -> list[str]:
     return _document(
         f"{word['word']} ({word['kind']}): {word['meaning']}",
-        (Part("Rules that say so at most", word["rules"]),),
+        (Part("Rules that say so at most", word.get("rules", ())),),
         style,
     )
 
 
-def _verdict_lines(verdict: Verdict, explained: Explanation, style: Style) -> list[str]:
-    changes = [explained.changes] if explained.changes else []
-    lines = _document(
+def _verdict_lines(explained: Explanation, style: Style) -> list[str]:
+    return _document(
         explained.said,
         (
             Part("Seen", explained.facts),
@@ -174,36 +180,30 @@ def _verdict_lines(verdict: Verdict, explained: Explanation, style: Style) -> li
             Part("Counted", explained.counts),
             Part("Ruled out", explained.ruled_out),
             Part("Not ruled out", explained.not_ruled_out),
-            Part("Would change our mind", changes),
-            Part("Source", [explained.source] if explained.source else []),
+            Part("Would change our mind", [explained.changes]),
+            Part("Source", [explained.source]),
         ),
         style,
     )
-    if style.colour and verdict.state != "ok":
-        lines[0] = f"\x1b[1m{lines[0]}\x1b[0m"
-    return lines
 
 
 def _document(title: str, parts: Sequence[Part], style: Style) -> list[str]:
     bullet = "-" if style.ascii_only else "·"
     lines = _wrapped(title, "", "  ")
+    if style.colour:
+        lines = [f"\x1b[1m{line}\x1b[0m" for line in lines]
     for part in parts:
-        if not part.lines:
-            continue
-        lines += ["", f"  {part.heading}"]
-        for line in part.lines:
+        said = [line for line in part.lines if line]
+        if said:
+            lines += ["", f"  {part.heading}"]
+        for line in said:
             lines += _wrapped(line, f"    {bullet} ", "      ")
     return lines
 
 
-def _wrapped(text: str, first: str, rest: str) -> list[str]:
+def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
     return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_on_hyphens=False,
-        replace_whitespace=True,
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
     )
 
 
@@ -212,7 +212,7 @@ def _style(*, ascii_only: bool) -> Style:
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     dumb = os.environ.get("TERM") == "dumb"
     return Style(
-        width=shutil.get_terminal_size((WIDTH, 24)).columns if is_terminal else None,
+        width=WIDTH,
         ascii_only=ascii_only or not encoding.startswith("utf"),
         colour=is_terminal and not dumb and not os.environ.get("NO_COLOR"),
     )

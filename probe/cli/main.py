@@ -16,6 +16,7 @@ from probe.cli.errors import (
     EXIT_USAGE,
     CommandError,
 )
+from probe.cli.import_options import add_import_parser
 from probe.cli.lab_options import configure_lab
 
 STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     _check(commands)
     _targets(commands)
     _results(commands)
+    _explain(commands)
     configure_report(commands.add_parser("report", help="draw results into one offline HTML page"))
     configure_plot(commands.add_parser("plot", help="draw one chart as SVG or PNG"))
     configure_lab(commands)
@@ -68,6 +70,14 @@ def _check(commands: Any) -> None:
         default=[],
         metavar="URL",
         help="also try this way around: socks5://… or http://… (repeatable; never stored)",
+    )
+    check.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        choices=("locate", "residual", "throttling"),
+        help="a test that disturbs or costs more: at which hop hellos are interfered with; for "
+        "how long a place stays closed (minutes); longer transfers (2 MB). Repeatable",
     )
     check.add_argument("-n", "--dry-run", action="store_true", help="print the plan and stop")
     check.add_argument("-4", dest="only", action="store_const", const=4, help="IPv4 only")
@@ -117,8 +127,22 @@ def _results(commands: Any) -> None:
     export.add_argument("path", nargs="?", default="results")
     export.add_argument("--kind", choices=("observations", "verdicts"), default="observations")
     export.add_argument("-f", "--format", choices=("ndjson", "csv"), default="ndjson")
+    add_import_parser(actions)
     schema = actions.add_parser("schema", help="print the JSON Schema of one stored line")
     schema.add_argument("kind", choices=("observation", "verdict"))
+
+
+def _explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="why a verdict says what it says, and what would change it",
+        description="ID is a rule (tls.rst_contrast), a word of the vocabulary (sni_rst, "
+        "impaired), a run (its verdicts that are not ok), or RUN:TARGET (that verdict).",
+    )
+    explain.add_argument("id", metavar="ID")
+    explain.add_argument("--results", default="results", metavar="DIR")
+    explain.add_argument("-f", "--format", choices=("table", "json"), default="table")
+    explain.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
 
 
 def _dispatch(args: argparse.Namespace) -> int:
@@ -131,10 +155,18 @@ def _dispatch(args: argparse.Namespace) -> int:
             from probe.cli.targets import targets_command  # noqa: PLC0415 - start-up time
 
             return targets_command(args)
+        case "results" if args.action == "import":
+            from probe.cli.import_results import import_command  # noqa: PLC0415 - start-up time
+
+            return import_command(args)
         case "results":
             from probe.cli.results import results_command  # noqa: PLC0415 - start-up time
 
             return results_command(args)
+        case "explain":
+            from probe.cli.explain import explain_command  # noqa: PLC0415 - start-up time
+
+            return explain_command(args)
         case "report":
             from analysis.cli import report_command  # noqa: PLC0415 - start-up time
 

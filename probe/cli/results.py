@@ -36,11 +36,16 @@ def results_command(args: argparse.Namespace) -> int:
             _show(args, faults)
         case _:
             _export(args, faults)
+    print_faults(faults)
+    return EXIT_BAD_INPUT if faults else EXIT_OK
+
+
+def print_faults(faults: list[Fault]) -> None:
+    """Name the places that could not be read, the first of many."""
     for fault in faults[:MAX_FAULTS_SHOWN]:
         print(fault, file=sys.stderr)  # noqa: T201 - the room that prints
     if len(faults) > MAX_FAULTS_SHOWN:
         print(f"and {len(faults) - MAX_FAULTS_SHOWN} more", file=sys.stderr)  # noqa: T201 - the room that prints
-    return EXIT_BAD_INPUT if faults else EXIT_OK
 
 
 def _files(path: Path) -> list[ResultFile]:

@@ -5,8 +5,11 @@ from probe.model.observation import Observation
 from probe.model.verdict import Rival
 from probe.verdict.finding import Finding, found, ruled_out
 from probe.verdict.members import Member, Place
-from probe.verdict.surroundings import SILENT_NETWORKS, Surroundings
-from probe.wire.addresses import network_of
+from probe.verdict.surroundings import SILENT_NETWORKS, Surroundings, network_or_none
+
+LONG_SILENCE_S = 10.0
+"""Four SYNs and more on any system: on a line that loses one packet in five each way
+all are lost once in sixty times, and such a line shows itself at the controls."""
 
 _PROHIBITED = frozenset({9, 10, 13})
 """Codes of ICMP type 3 with which a router says "not allowed" (RFC 1812, 5.2.7.1)."""
@@ -34,8 +37,7 @@ def judge_connect(
     if outcomes <= failures.TIMEOUTS:
         # A dead host in a network where others answer stays a dead host.
         silent = around.silent.get(service, frozenset())
-        own = place.address is not None and network_of(place.address) in silent
-        wide = own and len(silent) >= SILENT_NETWORKS
+        wide = network_or_none(place.address) in silent and len(silent) >= SILENT_NETWORKS
         return found(
             "tcp.silent_networks" if wide else "tcp.silent",
             "ip_drop",
@@ -60,7 +62,7 @@ def _rejected(
 ) -> Finding:
     """A router on the path refuses; with a code of policy, for many networks, it is policy."""
     rejected = around.rejected.get(service, frozenset())
-    wide = place.address is not None and network_of(place.address) in rejected
+    wide = network_or_none(place.address) in rejected
     codes = {row.icmp_code for row in rows if row.icmp_origin == "path"}
     if wide and len(rejected) >= SILENT_NETWORKS and codes and codes <= _PROHIBITED:
         return found("tcp.prohibited", "ip_reject", rows)
@@ -77,6 +79,28 @@ def _other_ports(member: Member, place: Place) -> list[Observation]:
         if row.step == "tcp" and row.failure is None
     ]
     return [*listed, *place.passed("other_port")]
+
+
+def judge_later_silence(place: Place) -> Finding | None:
+    """Judge a place that had just answered and then met a whole connect with silence.
+
+    Runs of ours stop at success; others' (OONI's redirects) go there again.
+    """
+    worked = [rows[-1] for rows in place.attempts if rows[-1].failure is None]
+    if not worked or place.attempts[-1][-1].failure is None:
+        return None
+    last = place.attempts[-1][-1]
+    waited = last.t - last.t0
+    if last.step != "tcp" or last.failure not in failures.TIMEOUTS or waited < LONG_SILENCE_S:
+        return None
+    return found(
+        "tcp.silent_after_success",
+        "ip_drop",
+        [last],
+        passed=worked,
+        rivals=(ruled_out("a dead host or line", worked),),
+        depends_on_silence=True,
+    )
 
 
 def judge_ports(members: list[Member]) -> Finding | None:

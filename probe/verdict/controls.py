@@ -10,10 +10,14 @@ from probe.model import failure as failures
 from probe.model.failure import CERTIFICATE
 from probe.model.observation import Observation
 from probe.model.verdict import BenignCause, ControlState
+from probe.wire.addresses import is_address, network_of
 
 ENOUGH_OPERATORS: Final = 2
 """One answering operator may be a captive portal's walled garden or a cached
 appliance; two with valid certificates are the Internet."""
+
+WITNESSES: Final = 3
+"""Networks that stand in for controls: one more than operators, since they may be of one."""
 
 SLOW_CONNECT_S: Final = 1.0
 """A round trip above that of a satellite, or a line that our own pages keep busy: a
@@ -108,8 +112,13 @@ def assess(rows: Sequence[Observation]) -> Controls:
     held = before & passed_controls(rows, 2) if again else before
     ipv6 = any(o.step == "tls" and o.ip_version == 6 and o.failure is None for o in tried)
     reasons = tuple(sorted(o.observation_id for o in tried if o.step == "tls"))
-    if len(held) >= ENOUGH_OPERATORS:
+    witnesses = _witnesses(rows) if len(operators) < ENOUGH_OPERATORS else frozenset[str]()
+    if len(witnesses | held) >= WITNESSES:
+        held |= witnesses
+        operators |= witnesses
         state: ControlState = "ok"
+    elif len(held) >= ENOUGH_OPERATORS:
+        state = "ok"
     elif held or not _were_asked(rows):
         state = "degraded"
     else:
@@ -127,6 +136,22 @@ def assess(rows: Sequence[Observation]) -> Controls:
         clock_offset_s=_clock_offset(tried),
         bad_times=_bad_times(rows),
         reasons=reasons or tuple(sorted(o.observation_id for o in tried)),
+    )
+
+
+def _witnesses(rows: Sequence[Observation]) -> frozenset[str]:
+    """Networks (/24, /48) in which targets themselves answered in full.
+
+    They stand in where a run has too few controls of its own, as imported ones have: a
+    line over which a certificate verified, and hosts in other networks answered, works.
+    """
+    done = [o for o in rows if o.role == "test" and o.failure is None and o.address is not None]
+    if not any(o.step == "tls" for o in done):
+        return frozenset()
+    return frozenset(
+        network_of(o.address)
+        for o in done
+        if o.step in {"tls", "http", "mtproto"} and o.address is not None and is_address(o.address)
     )
 
 

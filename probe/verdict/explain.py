@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from probe.model.failure import CERTIFICATE
 from probe.model.observation import FollowUp, Observation
-from probe.model.verdict import LayerCount, Verdict
+from probe.model.verdict import State, Verdict
 from probe.verdict import RULES_VERSION
 from probe.verdict.rules import RULES
 from probe.verdict.words import CAUSE_WORDS, STATE_WORDS, summarise
@@ -51,6 +51,24 @@ PURPOSES: Final[dict[FollowUp, str]] = {
     "heartbeat": "to see whether the line lives",
 }
 """What a separating probe or special control differs in from the plain measurement."""
+
+
+STATE_MEANINGS: Final[dict[State, str]] = {
+    "ok": "It works, as far as this run tested it.",
+    "blocked": "It is interfered with: an artefact that nothing benign produces, or a "
+    "contrast with controls that is complete.",
+    "likely_blocked": "Interference explains the facts best, but one rival explanation is not "
+    "ruled out.",
+    "impaired": "It works in part or badly, and the cause is unclear.",
+    "down": "It fails for the control too, such as a harmless name at the same address: the "
+    "service's fault, not the network's.",
+    "insufficient": "Too little is known to say anything: too few attempts, or controls that "
+    "failed.",
+}
+"""The glossary's sentences, which are not installed with the program."""
+
+_FIRST_STEPS: Final = frozenset({"tls", "mtproto", "writes"})
+"""The first to send anything on a connection: all that was acknowledged is theirs."""
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -98,6 +116,13 @@ def explain(verdict: Verdict, observations: Iterable[Observation]) -> Explanatio
     )
 
 
+def named_by(verdict: Verdict) -> frozenset[str]:
+    """Return the ids of the observations that a verdict points to."""
+    return frozenset(
+        (*verdict.reasons, *(name for rival in verdict.rivals for name in rival.ruled_out_by))
+    )
+
+
 def plain(text: str) -> str:
     """Return foreign text as it may be printed: one line, bounded, steering nothing.
 
@@ -138,29 +163,23 @@ def _counts(verdict: Verdict) -> tuple[str, ...]:
     lines = []
     if verdict.evidence is not None:
         own = verdict.evidence
-        lines.append(f"{_n_of(own.n_failed, own.n_tried, 'try', 'tries')} failed as the rule says")
+        lines.append(f"{own.n_failed} of {own.n_tried} tries failed as the rule says")
         if own.contrast_tried:
-            contrasts = _n_of(own.contrast_ok, own.contrast_tried, "contrast", "contrasts")
-            lines.append(f"{contrasts} passed")
+            lines.append(f"{own.contrast_ok} of {own.contrast_tried} contrasts passed")
     if verdict.n_total:
-        lines.append(f"{_n_of(verdict.n_ok, verdict.n_total, 'member', 'members')} works")
+        lines.append(f"{verdict.n_ok} of {verdict.n_total} members work")
     if verdict.layers:
-        lines.append(f"by step: {', '.join(_layer(layer) for layer in verdict.layers)}")
-    answered = _n_of(verdict.controls_ok, verdict.controls_total, "control", "controls")
-    lines.append(f"{answered} answered ({verdict.control_state})")
+        layers = [f"{layer.step} {layer.n_ok}/{layer.n_total}" for layer in verdict.layers]
+        lines.append(f"by step: {', '.join(layers)}")
+    lines.append(
+        f"{verdict.controls_ok} of {verdict.controls_total} controls answered "
+        f"({verdict.control_state})"
+    )
     return tuple(lines)
 
 
-def _n_of(n: int, total: int, one: str, many: str) -> str:
-    return f"{n} of {total} {one if total == 1 else many}"
-
-
-def _layer(layer: LayerCount) -> str:
-    return f"{layer.step} {layer.n_ok}/{layer.n_total}"
-
-
 def _facts(verdict: Verdict, observations: Iterable[Observation]) -> tuple[str, ...]:
-    named = {*verdict.reasons, *(i for rival in verdict.rivals for i in rival.ruled_out_by)}
+    named = named_by(verdict)
     known: Mapping[str, Observation] = {
         row.observation_id: row for row in observations if row.observation_id in named
     }
@@ -207,7 +226,7 @@ def _what(row: Observation) -> str:
         case _:
             named = f" {plain(name)}" if name and row.step in {"tls", "quic"} else ""
             form = f" ({row.mtproto_transport})" if row.mtproto_transport else ""
-            text = f"{row.step}{form}{named} at {place}"
+            text = f"{row.step}{form}{named} {'at' if named else 'to'} {place}"
     if row.follow_up is not None:
         text += f", {PURPOSES[row.follow_up]}"
     elif row.role == "control":
@@ -258,7 +277,8 @@ def _of_tcp(row: Observation) -> list[str]:
     if row.failure is not None and row.bytes_acked is not None and row.step != "tcp":
         # The kernel counts our SYN as the first byte.
         acked = max(0, row.bytes_acked - 1)
-        found.append(f"{row.sent_bytes} bytes sent, {acked} acknowledged on the connection")
+        of_all = "" if row.step in _FIRST_STEPS and row.proxy_id is None else " since the connect"
+        found.append(f"{row.sent_bytes} bytes sent, {acked} acknowledged{of_all}")
     if row.failure is not None and row.received_bytes:
         found.append(f"{row.received_bytes} bytes received")
     if row.tcp_retransmits:

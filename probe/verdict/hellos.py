@@ -75,8 +75,11 @@ def _mechanism(failed: Sequence[Observation], hellos: Sequence[Observation]) -> 
 
 
 def _is_unacknowledged(row: Observation) -> bool:
-    """No kernel on the other side ever saw it: hosts acknowledge whatever arrives."""
-    return row.bytes_acked is not None and row.bytes_acked <= 1
+    """No kernel on the other side ever saw it: hosts acknowledge whatever arrives.
+
+    A reset may overtake the acknowledgement, so only silence says so.
+    """
+    return row.failure in failures.TIMEOUTS and row.bytes_acked is not None and row.bytes_acked <= 1
 
 
 def _elsewhere(place: Place, around: Surroundings) -> list[Observation]:
@@ -99,18 +102,27 @@ def _judge_form(place: Place, hellos: list[Observation], failed: list[Observatio
         ruled_out("dead host, blocked address or dead line", passed),
     )
     is_long = any((row.first_flight_bytes or 0) > ONE_SEGMENT for row in hellos)
-    if is_long and (place.passed("small_hello") or not place.missed("large_hello")):
-        return found("tls.long_hello", "tls_fingerprint", hellos, passed=passed, rivals=rivals)
+    outcomes = {row.failure for row in hellos}
     other = place.passed("other_name")
-    if other:
+    rule_id = "tls.form_refused"
+    if is_long and place.passed("small_hello") and not place.passed("large_hello"):
+        rule_id = "tls.long_hello"
+    elif not outcomes <= CUT_OFF | failures.TIMEOUTS:
+        pass  # an alert is a server's word
+    elif other:
+        rule_id = "tls.form_contrast"
         rivals = (*rivals, ruled_out("a server that does not know this form", other))
-        return found(
-            "tls.form_contrast", "tls_fingerprint", hellos, passed=[*passed, *other], rivals=rivals
-        )
-    if all(_is_unacknowledged(row) for row in hellos):
+    elif all(_is_unacknowledged(row) for row in hellos):
+        rule_id = "tls.form_vanishes"
         rivals = (*rivals, ruled_out("a server that does not know this form", hellos))
-        return found("tls.form_vanishes", "tls_fingerprint", hellos, passed=passed, rivals=rivals)
-    return found("tls.form_refused", "tls_fingerprint", hellos, passed=passed, rivals=rivals)
+    return found(
+        rule_id,
+        "tls_fingerprint",
+        hellos,
+        passed=[*passed, *other],
+        rivals=rivals,
+        depends_on_silence=bool(outcomes & failures.TIMEOUTS),
+    )
 
 
 def _residual(place: Place) -> Finding | None:

@@ -16,7 +16,7 @@ from probe.model.verdict import (
     Verdict,
 )
 from probe.verdict import RULES_VERSION
-from probe.verdict.connects import judge_connect, judge_ports
+from probe.verdict.connects import judge_connect, judge_later_silence, judge_ports
 from probe.verdict.controls import Controls, assess
 from probe.verdict.finding import Finding, found
 from probe.verdict.hellos import judge_hello
@@ -150,7 +150,7 @@ def _in_context(
     """Let the rest of the run have its say: a line that explains a failure unmakes a block."""
     controls = around.controls
     lost = around.lossy.get(first.service_id, ())
-    if controls.is_allowlisted and finding.stage in {"tls", "http", "mtproto", "tcp"}:
+    if controls.is_allowlisted and finding.depends_on_silence:
         listed = Finding(
             rule_id="run.allowlist",
             mechanism="allowlist",
@@ -188,6 +188,9 @@ def judge_member(member: Member, around: Surroundings) -> Finding | None:
     pages = [page for place in member.places if (page := judge_page(place)) is not None]
     if pages:
         return pages[0]
+    lost = [one for place in member.places if (one := judge_later_silence(place)) is not None]
+    if lost:
+        return lost[0]
     if any(place.is_ok() for place in member.places):
         return denied
     # The place that came furthest says most: beyond it lies what is broken.

@@ -12,6 +12,12 @@ from probe.verdict.pace import is_throttled
 WAYS: Final[frozenset[FollowUp]] = frozenset({"quic", "quic_other_name", "ech", "ech_other_name"})
 """Other ways to a place than the ordinary one: they say nothing about that one."""
 
+_ELSEWHERE: Final[frozenset[FollowUp]] = frozenset({"neighbour", "name_elsewhere"})
+"""Follow-ups on behalf of an endpoint at another address."""
+
+_BARE: Final[frozenset[FollowUp]] = frozenset({"other_port", "neighbour"})
+"""Follow-ups that consist of a connect."""
+
 Rows = list[Observation]
 """The rows of one attempt of one chain, in order of time."""
 
@@ -59,17 +65,28 @@ class Place:
         ]
 
     def passed(self, follow_up: FollowUp) -> Rows:
-        """The last row of each successful try of a follow-up."""
-        return [row for row in self.last_of(follow_up) if row.failure is None]
+        """The last row of each try of a follow-up that came to its end.
+
+        A run that was killed leaves tries that only connected.
+        """
+        return [
+            row
+            for row in self.last_of(follow_up)
+            if row.failure is None and (row.step != "tcp" or follow_up in _BARE)
+        ]
 
     def missed(self, follow_up: FollowUp) -> Rows:
         """The last row of each failed try of a follow-up."""
         return [row for row in self.last_of(follow_up) if row.failure is not None]
 
     def everything(self) -> Iterable[Observation]:
-        """All rows of the place."""
-        for rows in (*self.attempts, *(r for own in self.contrasts.values() for r in own)):
+        """All rows of the place itself."""
+        for rows in self.attempts:
             yield from rows
+        for follow_up, tries in self.contrasts.items():
+            if follow_up not in _ELSEWHERE:
+                for rows in tries:
+                    yield from rows
 
 
 @dataclass
@@ -99,15 +116,22 @@ def gather(rows: Iterable[Observation]) -> dict[str, Member]:
         else:
             chains[row.chain_id].append(row)
     places: dict[tuple[str, str, str | None], Place] = {}
+    beside: list[Rows] = []
     for chain in chains.values():
         steps = sorted(chain, key=lambda row: (row.t0, row.observation_id))
         first = steps[0]
-        # A neighbour or a control's address is asked on behalf of the endpoint.
+        if first.follow_up in _ELSEWHERE:
+            beside.append(steps)
+            continue
         key = (first.member, first.endpoint_id, first.address)
         if key not in places:
             places[key] = Place(address=first.address, port=_port_of(first))
             members[first.member].places.append(places[key])
         _put(places[key], steps)
+    for steps in beside:
+        for (member_name, endpoint_id, _), place in places.items():
+            if (member_name, endpoint_id) == (steps[0].member, steps[0].endpoint_id):
+                _put(place, steps)
     for place in places.values():
         for tries in (place.attempts, *place.contrasts.values()):
             tries.sort(key=lambda steps: (steps[0].t0, steps[0].observation_id))
@@ -117,7 +141,10 @@ def gather(rows: Iterable[Observation]) -> dict[str, Member]:
 def _port_of(row: Observation) -> int | None:
     """Return the endpoint's port, which a probe of another port does not have."""
     _, _, port = row.endpoint_id.rpartition(":")
-    return int(port) if port.isdigit() else row.port
+    return int(port) if port.isdecimal() and len(port) <= _PORT_DIGITS else row.port
+
+
+_PORT_DIGITS: Final = 5
 
 
 def _put(place: Place, steps: Rows) -> None:

@@ -22,7 +22,11 @@ def judge_mtproto(place: Place, failed: list[Observation]) -> Finding:
     if place.passed("second_hello"):
         return found("mtproto.form", "mtproto_drop", own, passed=place.passed("second_hello"))
     taken = [row for row in place.last_of("other_payload") if _was_taken(row)]
-    vanished = all(row.bytes_acked is not None and row.bytes_acked <= 1 for row in tried)
+    # A reset may overtake the acknowledgement, so only silence says that nothing arrived.
+    vanished = all(
+        row.failure in failures.TIMEOUTS and row.bytes_acked is not None and row.bytes_acked <= 1
+        for row in tried
+    )
     if len(tried) >= 2 and taken and vanished:
         rivals = (
             ruled_out("dead host, blocked address or dead line", taken),
@@ -47,7 +51,14 @@ def _was_taken(row: Observation) -> bool:
 
 
 def judge_ways(members: Iterable[Member], around: Surroundings) -> Finding | None:
-    """Judge the other ways to a target that works by the ordinary one."""
+    """Judge the other ways to a target that works by the ordinary one.
+
+    They get no second look from controls of their own, so a bad line keeps them out.
+    """
+    controls = around.controls
+    is_bad = controls.is_slow or controls.is_lossy or controls.is_intercepted
+    if controls.state != "ok" or is_bad:
+        return None
     rows = list(members)
     return _quic(rows, around) or _ech(rows) or _encrypted_dns(any(m.lookups for m in rows), around)
 

@@ -11,7 +11,7 @@ from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.verdict.controls import Controls, assess
 from probe.verdict.members import sound
-from probe.wire.addresses import network_of
+from probe.wire.addresses import is_address, network_of
 
 SILENT_NETWORKS: Final = 3
 """Networks (/24, /48) of one service that are silent at once before silence is
@@ -105,13 +105,19 @@ def _by_address(rows: Iterable[Observation]) -> dict[str, tuple[Observation, ...
     return {address: tuple(own) for address, own in found.items()}
 
 
+def network_or_none(address: str | None) -> str | None:
+    """Return the network of a stored address; a damaged one has none."""
+    return network_of(address) if address is not None and is_address(address) else None
+
+
 def _networks(rows: Iterable[Observation], outcomes: frozenset[str]) -> frozenset[str]:
     """Networks in which every connect of a service ended in one of these ways."""
     other: set[str] = set()
     found: set[str] = set()
     for row in rows:
-        if row.step == "tcp" and row.role == "test" and row.address is not None:
-            (found if row.failure in outcomes else other).add(network_of(row.address))
+        network = network_or_none(row.address)
+        if row.step == "tcp" and row.role == "test" and network is not None:
+            (found if row.failure in outcomes else other).add(network)
     return frozenset(found - other)
 
 
@@ -139,6 +145,8 @@ def addresses_in(row: Observation) -> frozenset[str]:
     )
 
 
+_SOMEBODY_ELSES: Final = frozenset({failures.SSL_UNKNOWN_AUTHORITY, failures.SSL_INVALID_HOSTNAME})
+
 ENCRYPTED: Final = frozenset({"dot", "doh"})
 
 
@@ -161,8 +169,9 @@ def _convicted(
                 honest[row.hostname].add(address)
             else:
                 clear[address][row.hostname].append(row)
+    # An expired certificate is an edge that its operator forgot.
     bad = _by_address(
-        o for o in rows if o.step == "tls" and o.failure in failures.CERTIFICATE and _is_own(o)
+        o for o in rows if o.step == "tls" and o.failure in _SOMEBODY_ELSES and _is_own(o)
     )
     found: dict[str, tuple[Observation, ...]] = {}
     for address, names in clear.items():

@@ -74,8 +74,9 @@ def summarise(verdict: Verdict) -> str:
     if verdict.n_total:
         text += f", {verdict.n_ok}/{verdict.n_total} work"
     if verdict.mechanism is not None:
-        looks = "" if verdict.state in BLOCKED_STATES else "looks like: "
-        text += f"; {looks}{MECHANISM_WORDS[verdict.mechanism]}"
+        looks = "" if verdict.state in {*BLOCKED_STATES, "ok"} else "looks like: "
+        beside = "beside it, " if verdict.state == "ok" else ""
+        text += f"; {looks}{beside}{MECHANISM_WORDS[verdict.mechanism]}"
     if verdict.benign_cause is not None:
         text += f"; {CAUSE_WORDS[verdict.benign_cause]}"
     return text
@@ -110,6 +111,10 @@ def _is_it_me(verdicts: Sequence[Verdict], counted: str) -> str:
     direct = _direct(verdicts)
     if verdicts[0].control_state == "degraded":
         return f"Not sure: only {counted}."
+    if any(v.state == "ok" and v.mechanism is not None for v in direct) and all(
+        v.state == "ok" for v in direct
+    ):
+        return f"No: everything works, yet another way to it is closed; {counted}."
     if all(verdict.state == "ok" for verdict in direct):
         return f"Nothing is wrong: everything measured is reachable; {counted}."
     if any(verdict.state in BLOCKED_STATES for verdict in direct):
@@ -119,11 +124,15 @@ def _is_it_me(verdicts: Sequence[Verdict], counted: str) -> str:
 
 def _how(verdicts: Sequence[Verdict]) -> str:
     direct = _direct(verdicts)
-    bad = [v for v in direct if v.state not in {"ok", "insufficient"}]
+    bad = [
+        v
+        for v in direct
+        if v.state not in {"ok", "insufficient"} or (v.state == "ok" and v.mechanism is not None)
+    ]
     if not bad:
         unsure = any(v.state == "insufficient" for v in direct)
         return "Not enough data." if unsure else "No blocking seen."
-    order: tuple[State, ...] = ("blocked", "likely_blocked", "impaired", "down")
+    order: tuple[State, ...] = ("blocked", "likely_blocked", "impaired", "down", "ok")
     bad.sort(key=lambda v: (order.index(v.state), v.target_id))
     parts = [
         f"{v.target_id}: {STATE_WORDS[v.state]}"

@@ -115,8 +115,9 @@ def mtproto(failure: str, *, second: str | None, other: str | None, acked: int |
 def ways(kind: str, failure: str, other: str | None, step: str = "quic") -> Scene:
     """The ordinary way works; another fails twice, under a harmless name as ``other`` says."""
     scene = clean().chain(*OK, address=A)
+    role = "test" if kind == "quic" else "contrast"
     for _ in range(2):
-        scene.beside(kind, (step, failure), address=A)  # type: ignore[arg-type] # a follow-up
+        scene.beside(kind, (step, failure), address=A, role=role)  # type: ignore[arg-type] # a follow-up
     return scene.beside(f"{kind}_other_name", (step, other), address=A)  # type: ignore[arg-type] # one too
 
 

@@ -74,15 +74,13 @@ class Connection:
 class Joined(NamedTuple):
     """The facts of a measurement in our order of things.
 
-    ``pages`` are the places of which a page was asked, in order of first mention;
-    ``asns`` are the networks of addresses, as far as answers tell.
+    ``pages`` are the places of which a page was asked, in order of first mention.
     """
 
     lookups: tuple[Lookup, ...]
     duplicates: tuple[Lookup, ...]
     connections: tuple[Connection, ...]
     pages: tuple[Place, ...]
-    asns: dict[str, int]
 
 
 def failed(failure: str | bool | None) -> bool:  # noqa: FBT001 - OONI's own type
@@ -120,7 +118,6 @@ def join(keys: TestKeys, page: Url | None) -> Joined:
         _lookups(keys.x_dns_duplicate_responses, "x_dns_duplicate_responses"),
         tuple(connections),
         tuple(pages),
-        _networks(lookups),
     )
 
 
@@ -135,18 +132,6 @@ def _lookups(queries: Sequence[Query] | None, key: str) -> tuple[Lookup, ...]:
         )
         found.append(Lookup(query, host_of(query.hostname, f"{here}.hostname"), addresses))
     return tuple(found)
-
-
-def _networks(lookups: Iterable[Lookup]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for lookup in lookups:
-        numbers = (answer.asn for answer in lookup.query.answers or () if _has_address(answer))
-        found.update((a, n) for a, n in zip(lookup.addresses, numbers, strict=True) if n)
-    return found
-
-
-def _has_address(answer: object) -> bool:
-    return bool(getattr(answer, "ipv4", None) or getattr(answer, "ipv6", None))
 
 
 class _Hosts:

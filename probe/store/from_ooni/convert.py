@@ -35,7 +35,6 @@ from probe.store.from_ooni.owners import Owner, main_place, owner_of
 from probe.wire.addresses import ip_version, scrub
 from probe.wire.visible_text import visible_text
 
-SAME_MEASUREMENT: Final = "ooni/same_measurement"
 HELPER: Final = "ooni/test_helper"
 
 NOT_ASKED: Final = "the page was asked of another address"
@@ -116,7 +115,6 @@ class _Rows:
         self._chains = count(1)
         self._attempts: Counter[tuple[str, str, str | None]] = Counter()
         self._paged = {page.host for page in joined.pages}
-        self._verified: dict[str, Observation] = {}
 
     def lookup(self, question: Question) -> None:
         place = main_place(question.hostname, self.joined.pages)
@@ -159,27 +157,7 @@ class _Rows:
             )
 
     def controls(self, helper: str | None) -> None:
-        """Add what shows that the line worked: verified handshakes, one a network.
-
-        Facts of this measurement, said again in the role that the rules ask for. Only
-        a verified certificate counts: a portal answers in place of everybody, and a
-        data centre over plain HTTP could be anybody.
-        """
-        for member, row in sorted(self._verified.items()):
-            again = msgspec.structs.replace(
-                row,
-                observation_id=self._id(),
-                chain_id=self._chain(),
-                role="control",
-                service_id=None,
-                target_id=None,
-                combination_rule=None,
-                control_id=SAME_MEASUREMENT,
-                member=member,
-                attempt=1,
-                peer_certificates=(),
-            )
-            self.found.append(again)
+        """Add what shows that the line worked: the test helper's answer over HTTPS."""
         if helper is not None:
             base = self._base(None, Place(helper, 443), self._chain())
             self._add(base, "tls", failure=None, t0=0.0, t=0.0, server_name=helper)
@@ -190,7 +168,7 @@ class _Rows:
         failure, detail = failure_of(tls.failure)
         if tls.no_tls_verify and failure is None:
             detail = "the certificate was not verified"
-        row = self._add(
+        self._add(
             base,
             "tls",
             failure=failure,
@@ -202,10 +180,6 @@ class _Rows:
             peer_certificates=certificates_of(tls),
             **clock.tls(),
         )
-        if failure is None and not tls.no_tls_verify and row.address is not None:
-            # Networks that are not known count as one: two of them may be the same.
-            number = self.joined.asns.get(row.address, 0)
-            self._verified.setdefault(f"AS{number}", row)
 
     def _page(self, base: dict[str, Any], connection: Connection, clock: "_Clock") -> None:
         http = connection.http
@@ -251,14 +225,13 @@ class _Rows:
             "member": "OONI" if owner is None else owner.member,
         }
 
-    def _add(self, base: dict[str, Any], step: str, **facts: Any) -> Observation:
+    def _add(self, base: dict[str, Any], step: str, **facts: Any) -> None:
         row = msgspec.convert(
             {**base, "observation_id": self._id(), "step": step, **facts},
             Observation,
             from_attributes=True,
         )
         self.found.append(row)
-        return row
 
     def _id(self) -> str:
         return f"o{next(self._ids):05d}"
