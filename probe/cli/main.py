@@ -128,6 +128,11 @@ def _results(commands: Any) -> None:
     export.add_argument("--kind", choices=("observations", "verdicts"), default="observations")
     export.add_argument("-f", "--format", choices=("ndjson", "csv"), default="ndjson")
     add_import_parser(actions)
+    rejudge = actions.add_parser("rejudge", help="judge stored facts again by the present rules")
+    rejudge.add_argument("path", nargs="?", default="results")
+    rejudge.add_argument("--rules", type=int, default=None, metavar="N", help="rules version")
+    rejudge.add_argument("--write", action="store_true", help="replace the verdict files")
+    rejudge.add_argument("-f", "--format", choices=("table", "json"), default="table")
     schema = actions.add_parser("schema", help="print the JSON Schema of one stored line")
     schema.add_argument("kind", choices=("observation", "verdict"))
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import orjson
 
 from analysis.load import Fault, NoResultsError, find, read_file
@@ -20,8 +19,8 @@ from probe.model.verdict import Mechanism, State, Verdict
 from probe.store.redact import Redactor
 from probe.store.writer import RecordWriter, StoreError
 from probe.verdict import RULES_VERSION
+from probe.verdict.explain import plain
 from probe.verdict.judge import judge, unmeasured
-from probe.wire.addresses import is_address
 
 MAX_EXAMPLES: Final = 20
 
@@ -45,7 +44,8 @@ class _Transition(NamedTuple):
 
     @property
     def is_change(self) -> bool:
-        return self.old != self.new
+        """Whether something was said before, and something else is now."""
+        return self.old.state is not None and self.old != self.new
 
 
 class _Example(NamedTuple):
@@ -74,7 +74,7 @@ class _Tally:
         one = _Example(run_id, _target(new or old), rules[0], rules[1])
         if transition.is_change:
             self._keep(self._changed, one)
-        elif rules[0] != rules[1]:
+        elif old is not None and rules[0] != rules[1]:
             self.other_rule += 1
             self._keep(self._moved, one)
 
@@ -122,7 +122,7 @@ def judged_again(rows: Sequence[Observation], before: Iterable[Verdict]) -> list
     Targets that the run did not get to left no facts: ``before``, the verdicts that the
     run wrote, is all that names them.
     """
-    verdicts = judge([_with_known_place(row) for row in rows])
+    verdicts = judge(rows)
     judged = {v.target_id for v in verdicts if v.tactic == "none"}
     missing = {
         v.target_id: (v.target_id, v.service_id, v.combination_rule)
@@ -130,13 +130,6 @@ def judged_again(rows: Sequence[Observation], before: Iterable[Verdict]) -> list
         if v.tactic == "none" and v.target_id not in judged
     }
     return sorted([*verdicts, *unmeasured(rows, list(missing.values()))], key=_key)
-
-
-def _with_known_place(row: Observation) -> Observation:
-    """An address that was scrubbed before it was stored is an address no longer."""
-    if row.address is None or is_address(row.address):
-        return row
-    return msgspec.structs.replace(row, address=None)
 
 
 def _facts_under(path: Path) -> list[ResultFile]:
@@ -235,7 +228,8 @@ def _said(verdict: Verdict | None) -> Said:
 def _target(verdict: Verdict | None) -> str:
     if verdict is None:
         return ""
-    return verdict.target_id + (f" via {verdict.proxy_id}" if verdict.proxy_id else "")
+    via = f" via {plain(verdict.proxy_id)}" if verdict.proxy_id else ""
+    return plain(verdict.target_id) + via
 
 
 def _document(tally: _Tally) -> dict[str, Any]:
@@ -270,12 +264,12 @@ def _table(tally: _Tally, *, write: bool) -> list[str]:
         lines += ["", *(f"  {_example_line(one)}" for one in tally.examples)]
     changed = sum(n for transition, n in tally.transitions.items() if transition.is_change)
     written = f"{tally.written} files written" if write else "nothing written (--write)"
-    unfinished = f", {tally.unfinished} unfinished" if tally.unfinished else ""
+    unfinished = f" ({tally.unfinished} unfinished)" if tally.unfinished else ""
+    runs = f"{len(tally.runs)} runs{unfinished}"
     return [
         *lines,
         "",
-        f"  {len(tally.runs)} runs{unfinished}, {tally.transitions.total()} verdicts by rules "
-        f"version {RULES_VERSION}:",
+        f"  {runs}, {tally.transitions.total()} verdicts by rules version {RULES_VERSION}:",
         f"  {changed} say something else, {tally.other_rule} the same by another rule; {written}",
     ]
 

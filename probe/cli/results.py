@@ -1,4 +1,4 @@
-"""``reachwatch results``: list, show, export, verify, schema."""
+"""``reachwatch results``: list, show, export, verify, rejudge, schema."""
 
 import argparse
 import csv
@@ -26,6 +26,10 @@ def results_command(args: argparse.Namespace) -> int:
         fact_type = Observation if args.kind == "observation" else Verdict
         _say(print_schema(line_schema(fact_type)))
         return EXIT_OK
+    if args.action == "rejudge":
+        from probe.cli.rejudge import rejudge_command  # noqa: PLC0415 - it imports this module
+
+        return rejudge_command(args)
     faults: list[Fault] = []
     match args.action:
         case "list":

@@ -56,7 +56,13 @@ ATTEMPTS: Final = 2
 UNROUTABLE_TIMEOUT_S: Final = 1.0
 """Whoever connects on behalf of everybody is near: on the device, or the next hop."""
 
-MAX_BODY_BYTES: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 26 * 1024
+"""Of a page: with handshake and headers well above the 12 to 25 kB after which
+transfers are reported to be frozen."""
+
+CONTROL_BODY_BYTES: Final = 20 * 1024
+"""Of a control's page: past slow start, which is all that a rate needs."""
+
 PORTAL_BODY_BYTES: Final = 2048
 """A portal check's own page has a word or none; a portal's shows itself by its status."""
 
@@ -238,7 +244,8 @@ def _control_chains(targets: Targets, control: Control) -> list[Chain]:
                 )
             )
             if control.path:
-                steps.append(_page(control.server_name, control.path))
+                page = _page(control.server_name, control.path)
+                steps.append(msgspec.structs.replace(page, max_body_bytes=CONTROL_BODY_BYTES))
         case "portal_check":
             page = _page(control.server_name, control.path or "/")
             steps.append(msgspec.structs.replace(page, max_body_bytes=PORTAL_BODY_BYTES))
@@ -392,7 +399,7 @@ _DOH_BYTES: Final = 700
 _PAGE_BYTES: Final = 16_000
 _ANSWERED_HELLO_BYTES: Final = 5000
 
-MAX_BYTES: Final = 800_000
+MAX_BYTES: Final = 880_000
 """Beyond this no follow-up starts: what runs by then ends within the megabyte that
 a check may cost. A list that is larger by itself may cost half as much again."""
 

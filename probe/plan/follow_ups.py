@@ -32,7 +32,7 @@ SLOW_PAIRS: Final = 6
 """Interleaved pairs of a slow transfer and its contrast, at most: a rule asks for
 three that our own load did not spoil, and one that is not slow settles it."""
 
-PAIR_BODY_BYTES: Final = 32 * 1024
+PAIR_BODY_BYTES: Final = 24 * 1024
 """Body of one transfer of a pair: past slow start and past a policer's burst (ten
 full packets), small enough that three pairs of two hosts fit the default megabyte."""
 

@@ -182,7 +182,8 @@ class _Walker:
                 assert self._connection is not None
                 assert self._stream is not None
                 self._progress.enter("http")
-                return [await http_request(self._context, spec, self._stream, self._connection)]
+                async with self._limits.transfers:
+                    return [await http_request(self._context, spec, self._stream, self._connection)]
             case DnsLookup():
                 return await self._lookup(spec)
             case UdpProbe() | QuicHandshake():

@@ -24,7 +24,14 @@ from probe.run.lag import LagMeter
 from probe.run.limits import Limits
 from probe.run.trial import Trial
 from probe.steps.context import Context, Run
-from probe.verdict.controls import ENOUGH_OPERATORS, assess, is_usable, passed_controls
+from probe.verdict.controls import (
+    ENOUGH_OPERATORS,
+    assess,
+    is_good_beat,
+    is_usable,
+    passed_controls,
+    usual_connect,
+)
 
 Emit = Callable[[Observation, int, int], Awaitable[None]]
 """Called with each observation and the number of finished and known chains."""
@@ -39,6 +46,9 @@ RESIDUAL_MAX_S = 200.0
 
 _ONCE_A_PLACE = frozenset({"other_port", "udp_twin", "neighbour"})
 """Follow-ups of an address and port, whatever endpoint needs them."""
+
+_ONCE_AN_ENDPOINT = frozenset({"paired", "ech", "ech_other_name", "tiny_writes"})
+"""Follow-ups whose answer is the same at each of a name's addresses, and that cost."""
 
 
 @dataclass
@@ -77,11 +87,14 @@ class Engine:
         self._trials: list[Trial] = []
         self._nursery: trio.Nursery | None = None
         self._is_hasty = True
+        self._usual_connect_s = 0.0
         self._declared: dict[Owner, list[Chain]] = defaultdict(list)
         for chain in self.plan.follow_ups:
             self._declared[chain.owner].append(chain)
         self._heartbeat = Heartbeat(
-            [c for c in self.plan.controls if c.follow_up is None], self._beat
+            [c for c in self.plan.controls if c.follow_up is None],
+            self._beat,
+            lambda row: is_good_beat(row, self._usual_connect_s),
         )
 
     async def run(self) -> list[Observation]:
@@ -109,6 +122,7 @@ class Engine:
             self._nursery = nursery
             await self._first_controls(nursery)
             if is_usable(self.observations):
+                self._usual_connect_s = usual_connect(self.observations)
                 self._is_hasty = not assess(self.observations).is_slow
                 background.start_soon(self._heartbeat.run)
                 for chain in (*self.plan.lookups, *self.plan.chains):
@@ -209,10 +223,11 @@ class Engine:
         found = []
         for one in self._declared.get(chain.owner, ()):
             place = one.address or address
-            if one.trigger != trigger or self._counts.bytes > self.plan.budget.max_bytes:
+            if one.trigger != trigger or not self.may_spend():
                 continue
             is_of_place = one.follow_up in _ONCE_A_PLACE
-            key = (one.follow_up if is_of_place else id(one), place, one.port)
+            where = None if one.follow_up in _ONCE_AN_ENDPOINT else place
+            key = (one.follow_up if is_of_place else id(one), where, one.port)
             if key not in self._done:
                 self._done.add(key)
                 found.append(one)
@@ -229,6 +244,10 @@ class Engine:
         return [
             c for c in self.plan.follow_ups if c.role == "control" and c.trigger == "quic_failed"
         ]
+
+    def may_spend(self) -> bool:
+        """Tell whether the run has used less than it may."""
+        return self._counts.bytes < self.plan.budget.max_bytes
 
     def may_hedge(self) -> bool:
         """On a slow line silence is nothing to wonder at, and more load makes it slower."""

@@ -22,7 +22,8 @@ BEAT_TIMEOUT_S: Final = 2.5
 once in 16,000 beats, so one failed beat is a reason to wait."""
 
 MAX_PAUSE_S: Final = 12.0
-"""A line that is gone for longer is gone; the controls at the end will say so."""
+"""Spent on waiting in one run, at most: a line that is bad for longer is a bad line,
+and the controls at the end will say so."""
 
 
 @dataclass
@@ -31,7 +32,9 @@ class Heartbeat:
 
     controls: list[Chain]
     attempt: Callable[[Chain, int], Awaitable[list[Observation]]]
+    is_good: Callable[[Observation], bool]
     _failing_since: float | None = None
+    _patience_s: float = MAX_PAUSE_S
     _bad: list[tuple[float, float]] = field(default_factory=list)
     _calm: trio.Event = field(default_factory=trio.Event)
 
@@ -56,7 +59,7 @@ class Heartbeat:
             started = trio.current_time()
             rows = await self.attempt(beats[number % len(beats)], number // len(beats) + 1)
             number += 1
-            self._note(started, is_good=bool(rows) and rows[-1].failure is None)
+            self._note(started, is_good=bool(rows) and self.is_good(rows[-1]))
 
     def _note(self, started: float, *, is_good: bool) -> None:
         if not is_good:
@@ -70,9 +73,13 @@ class Heartbeat:
 
     async def wait_for_calm(self) -> None:
         """Wait while beats fail, but not for ever."""
-        with trio.move_on_after(MAX_PAUSE_S):
+        started = trio.current_time()
+        with trio.move_on_after(self._patience_s):
             await self._calm.wait()
+        self._patience_s -= trio.current_time() - started
 
     def was_bad_since(self, start: float) -> bool:
-        """Tell whether beats failed at any time since ``start`` (trio's clock)."""
+        """Tell whether beats failed since ``start`` (trio's clock), and waiting is worth it."""
+        if self._patience_s <= 0:
+            return False
         return self._failing_since is not None or any(end >= start for _, end in self._bad)

@@ -31,6 +31,10 @@ CONNECTS_PER_NETWORK: Final = 24
 only bounds a burst at one operator, and a service's own data centres (Telegram
 has 6 addresses in one /24, 3 ports each) must not queue behind dropped SYNs."""
 
+TRANSFERS: Final = 3
+"""Pages fetched at once, anywhere: at 256 kbit/s ten of them starve each other until
+one stands still for seconds, which is what a censor's freeze looks like."""
+
 PENDING_CONNECT_S: Final = 0.8
 """A connect that is not answered for so long gives its turn to shake hands to others:
 nothing is open that could be counted, and silent hosts must not hold up a network."""
@@ -89,6 +93,7 @@ class Limits:
 
     def __init__(self) -> None:
         self.pacer = Pacer()
+        self.transfers = trio.CapacityLimiter(TRANSFERS)
         self._handshakes: dict[str, trio.CapacityLimiter] = defaultdict(
             lambda: trio.CapacityLimiter(HANDSHAKES_PER_NETWORK)
         )

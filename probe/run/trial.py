@@ -48,6 +48,9 @@ class Host(Protocol):
     def follow_ups(self, chain: Chain, trigger: Trigger, address: str | None) -> Iterable[Chain]:
         """Return what the plan declares, and has not been done yet."""
 
+    def may_spend(self) -> bool:
+        """Tell whether the run has used less than it may."""
+
     def may_hedge(self) -> bool:
         """Tell whether silence may be taken for suspicious before its time is over."""
 
@@ -219,6 +222,8 @@ class Trial:
         contrasts: list[Observation] = []
         tests: list[Observation] = []
         for pair in range(1, contrast.attempts + 1):
+            if not self._host.may_spend():
+                return
             contrasts += await self._host.attempt(contrast, self.address, pair)
             tests += await self._host.attempt(test, self.address, pair)
             if is_settled(tests, contrasts):

@@ -29,6 +29,10 @@ LOSSY_CONNECTS: Final = 3
 way, 36 % at 20 %. Three of ten and more means the second kind of line: by chance
 alone the first kind shows that once in 150 runs."""
 
+BUSY_S: Final = 0.4
+BUSY_TIMES: Final = 4
+"""A connect slower than this and than so many times its usual self is one in a queue."""
+
 DAY_S: Final = 86_400.0
 
 _PAGE_STATUS: Final = frozenset({200, 204})
@@ -207,14 +211,37 @@ def _clock_offset(tried: Iterable[Observation]) -> float | None:
     return median(offsets) if offsets else None
 
 
-def _bad_times(rows: Iterable[Observation]) -> tuple[tuple[float, float], ...]:
-    """Intervals from the last good beat before a failed one to the next good one."""
+def usual_connect(rows: Iterable[Observation]) -> float:
+    """Seconds that a connect to a known-good host took before anything else ran."""
+    took = [
+        o.t - o.t0
+        for o in _known_good(rows)
+        if o.step == "tcp" and o.failure is None and o.attempt == 1
+    ]
+    return median(took) if took else 0.0
+
+
+def is_good_beat(beat: Observation, usual_s: float) -> bool:
+    """Tell whether a connect to a control says that the line is itself.
+
+    One that took long though nothing had to be sent twice waited in a queue, which we
+    filled ourselves; a lost SYN says nothing of a queue.
+    """
+    if beat.failure is not None:
+        return False
+    is_late = beat.t - beat.t0 > max(BUSY_S, BUSY_TIMES * usual_s)
+    return not is_late or bool(beat.tcp_retransmits)
+
+
+def _bad_times(rows: Sequence[Observation]) -> tuple[tuple[float, float], ...]:
+    """Intervals from the last good beat before a bad one to the next good one."""
     beats = sorted((o for o in rows if o.follow_up == "heartbeat"), key=lambda o: o.t0)
+    usual_s = usual_connect(rows)
     found: list[tuple[float, float]] = []
     last_good = 0.0
     since: float | None = None
     for beat in beats:
-        if beat.failure is None:
+        if is_good_beat(beat, usual_s):
             if since is not None:
                 found.append((since, beat.t))
                 since = None

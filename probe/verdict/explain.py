@@ -207,9 +207,11 @@ def _choose(rows: Sequence[Observation]) -> list[Observation]:
 
 def fact(row: Observation) -> str:
     """Say one observation in one line: when, what, how it ended, and what shows it."""
-    outcome = "passed" if row.failure is None else row.failure
-    detail = f" ({plain(row.failure_detail)})" if row.failure_detail else ""
-    parts = [f"{outcome}{detail}", *_particulars(row)]
+    outcome = "passed"
+    if row.failure is not None:
+        detail = f" ({plain(row.failure_detail)})" if row.failure_detail else ""
+        outcome = f"{row.failure}{detail} after {max(0.0, row.t - row.t0):.2f} s"
+    parts = [outcome, *_particulars(row)]
     return f"{row.observation_id} {row.t0:5.1f} s  {_what(row)}: {'; '.join(parts)}"
 
 
@@ -296,6 +298,8 @@ def _of_peer(row: Observation) -> list[str]:
             dates = f"{plain(leaf.not_before)} to {plain(leaf.not_after)}"
             by += f" for {plain(leaf.subject)}, {dates}"
         found.append(by)
+    if row.step == "http" and row.first_byte_s is not None:
+        found.append(f"first byte after {row.first_byte_s:.3f} s")
     if row.status_code is not None:
         title = f' "{plain(row.title)}"' if row.title else ""
         found.append(f"status {row.status_code}{title}")

@@ -191,6 +191,10 @@ def judge_member(member: Member, around: Surroundings) -> Finding | None:
     lost = [one for place in member.places if (one := judge_later_silence(place)) is not None]
     if lost:
         return lost[0]
+    slowed = [place for place in member.places if place.is_slowed()]
+    if slowed and not any(place.is_paired() and not place.is_slowed() for place in member.places):
+        # Pairs are made at one address of a name; the others are as slow by themselves.
+        return _slowed(slowed[0])
     if any(place.is_ok() for place in member.places):
         return denied
     # The place that came furthest says most: beyond it lies what is broken.
@@ -203,12 +207,15 @@ def judge_member(member: Member, around: Surroundings) -> Finding | None:
     return findings[0] if findings else denied
 
 
+def _slowed(place: Place) -> Finding:
+    return found("http.slow_paired", "throttling", place.transfers(), passed=place.paired())
+
+
 def judge_place(place: Place, member: Member, around: Surroundings) -> Finding:
     """Apply the rules to one address that does not work."""
     failed = place.failed()
     if len(failed) < len(place.attempts):
-        pairs = place.paired()
-        return found("http.slow_paired", "throttling", place.transfers(), passed=pairs)
+        return _slowed(place)
     last = failed[-1]
     if last.step == "proxy" or (last.step == "tcp" and last.proxy_id is not None):
         return found("proxy.failed", None, failed)

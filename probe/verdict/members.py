@@ -48,6 +48,10 @@ class Place:
             row for k in kinds for rows in self.contrasts[k] for row in rows if row.step == "http"
         ]
 
+    def is_paired(self) -> bool:
+        """Transfers were made in turns here."""
+        return bool(self.contrasts.get("paired"))
+
     def is_slowed(self) -> bool:
         """The pairs show the name slowed."""
         return is_throttled(self.transfers(), self.paired())

@@ -32,7 +32,9 @@ from verdict.scenes import (
 HARMLESS = "www.example"
 NXDOMAIN = "dns_nxdomain_error"
 KNOWN_PAGE = next(page for page in pages() if page.kind == "text" and page.confidence == "specific")
-GENERIC_PAGE = next(page for page in pages() if page.kind == "text" and page.confidence == "generic")
+GENERIC_PAGE = next(
+    page for page in pages() if page.kind == "text" and page.confidence == "generic"
+)
 CENSORS_ANSWER = next(
     address
     for answer in answers()
@@ -288,6 +290,10 @@ CASES = [
         lambda: twice(twice(clean(), *SILENT), *SILENT, address=B),
     ),
     Case(
+        "tcp.silent_after_success", "likely_blocked", "ip_drop", 0, 1,
+        lambda: clean().chain(*OK, address=A).chain(*SILENT, address=A, t0=1.0, t=11.5),
+    ),
+    Case(
         "tcp.refused", "impaired", "tcp_rst", 0, 1,
         lambda: twice(clean(), ("tcp", "connection_refused")),
     ),
@@ -325,7 +331,10 @@ CASES = [
         # Facts of schema version 1.0: a contrast had no follow-up's name.
         lambda: twice(clean(), *RESET_HELLO).chain(*OK, address=A, role="contrast"),
     ),
-    Case("tls.silence_contrast", "blocked", "sni_drop", 0, 1, lambda: hello(TIMEOUT, bytes_acked=1)),
+    Case(
+        "tls.silence_contrast", "blocked", "sni_drop", 0, 1,
+        lambda: hello(TIMEOUT, bytes_acked=1),
+    ),
     Case(
         "tls.silence_contrast", "blocked", "sni_drop_reply", 0, 1,
         lambda: hello(TIMEOUT, bytes_acked=518),
