@@ -32,6 +32,7 @@ from probe.verdict.controls import (
     passed_controls,
     usual_connect,
 )
+from probe.verdict.pace import rate
 
 Emit = Callable[[Observation, int, int], Awaitable[None]]
 """Called with each observation and the number of finished and known chains."""
@@ -43,6 +44,10 @@ from a rule on addresses, few enough not to have the control's address punished.
 RESIDUAL_EVERY_S = 20.0
 RESIDUAL_MAX_S = 200.0
 """Reported windows are 60 to 180 s (censorship methods, 1.4)."""
+
+PATIENCE_S = 30.0
+"""Twice what a run needs in which everything is silent. Later no second attempt and no
+follow-up starts: a line this bad would make them endless and say little."""
 
 _ONCE_A_PLACE = frozenset({"other_port", "udp_twin", "neighbour"})
 """Follow-ups of an address and port, whatever endpoint needs them."""
@@ -124,6 +129,8 @@ class Engine:
             if is_usable(self.observations):
                 self._usual_connect_s = usual_connect(self.observations)
                 self._is_hasty = not assess(self.observations).is_slow
+                rates = (rate(row) for row in self.observations)
+                self._limits.allow_transfers(r for r in rates if r is not None)
                 background.start_soon(self._heartbeat.run)
                 for chain in (*self.plan.lookups, *self.plan.chains):
                     nursery.start_soon(self._start, chain)
@@ -246,8 +253,10 @@ class Engine:
         ]
 
     def may_spend(self) -> bool:
-        """Tell whether the run has used less than it may."""
-        return self._counts.bytes < self.plan.budget.max_bytes
+        """Tell whether the run has used less bytes and time than it may."""
+        assert self._run is not None
+        passed_s = self.network.now() - self._run.started
+        return self._counts.bytes < self.plan.budget.max_bytes and passed_s < PATIENCE_S
 
     def may_hedge(self) -> bool:
         """On a slow line silence is nothing to wonder at, and more load makes it slower."""

@@ -6,7 +6,7 @@ loop report handshakes six times too slow (1000 at once: 610 ms instead of 102).
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -34,6 +34,10 @@ has 6 addresses in one /24, 3 ports each) must not queue behind dropped SYNs."""
 TRANSFERS: Final = 3
 """Pages fetched at once, anywhere: at 256 kbit/s ten of them starve each other until
 one stands still for seconds, which is what a censor's freeze looks like."""
+
+FAST_TRANSFERS: Final = 8
+FAST_BYTES_PER_S: Final = 100_000
+"""On a line on which one control's page came at this rate, so many do not."""
 
 PENDING_CONNECT_S: Final = 0.8
 """A connect that is not answered for so long gives its turn to shake hands to others:
@@ -102,6 +106,11 @@ class Limits:
         self._connects: dict[str, trio.CapacityLimiter] = defaultdict(
             lambda: trio.CapacityLimiter(CONNECTS_PER_NETWORK)
         )
+
+    def allow_transfers(self, rates: Iterable[float]) -> None:
+        """Set the number of pages at once by the rates (bytes/s) of the controls' pages."""
+        if max(rates, default=0.0) >= FAST_BYTES_PER_S:
+            self.transfers.total_tokens = FAST_TRANSFERS
 
     @asynccontextmanager
     async def handshake(self, network: str, server_name: str) -> AsyncIterator[Turn]:

@@ -49,7 +49,7 @@ class Host(Protocol):
         """Return what the plan declares, and has not been done yet."""
 
     def may_spend(self) -> bool:
-        """Tell whether the run has used less than it may."""
+        """Tell whether the run has used less bytes and time than it may."""
 
     def may_hedge(self) -> bool:
         """Tell whether silence may be taken for suspicious before its time is over."""
@@ -90,7 +90,7 @@ class Trial:
             self._nursery = nursery
             number = 0
             allowed = self.chain.attempts
-            while number < allowed:
+            while number < allowed and (number == 0 or self._host.may_spend()):
                 number += 1
                 started = trio.current_time()
                 await self._watch(number, nursery)

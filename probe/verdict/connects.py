@@ -11,6 +11,9 @@ LONG_SILENCE_S = 10.0
 """Four SYNs and more on any system: on a line that loses one packet in five each way
 all are lost once in sixty times, and such a line shows itself at the controls."""
 
+MOMENT_S = 1.0
+"""How close a success and a silence must be for the line to have hardly changed."""
+
 _PROHIBITED = frozenset({9, 10, 13})
 """Codes of ICMP type 3 with which a router says "not allowed" (RFC 1812, 5.2.7.1)."""
 
@@ -92,6 +95,8 @@ def judge_later_silence(place: Place) -> Finding | None:
     last = place.attempts[-1][-1]
     waited = last.t - last.t0
     if last.step != "tcp" or last.failure not in failures.TIMEOUTS or waited < LONG_SILENCE_S:
+        return None
+    if last.t0 > max(row.t for row in worked) + MOMENT_S:
         return None
     return found(
         "tcp.silent_after_success",

@@ -116,7 +116,8 @@ def assess(rows: Sequence[Observation]) -> Controls:
     held = before & passed_controls(rows, 2) if again else before
     ipv6 = any(o.step == "tls" and o.ip_version == 6 and o.failure is None for o in tried)
     reasons = tuple(sorted(o.observation_id for o in tried if o.step == "tls"))
-    witnesses = _witnesses(rows) if len(operators) < ENOUGH_OPERATORS else frozenset[str]()
+    stands_in = len(operators) < ENOUGH_OPERATORS and not (again and not held)
+    witnesses = _witnesses(rows) if stands_in else frozenset[str]()
     if len(witnesses | held) >= WITNESSES:
         held |= witnesses
         operators |= witnesses

@@ -80,7 +80,9 @@ def survey(rows: Sequence[Observation]) -> Surroundings:
         lossy={
             service: tuple(found)
             for service, own in by_service.items()
-            if (found := _lost_more(own, rows))
+            # Loss that our own load or the line causes strikes whoever is asked then.
+            if not (controls.is_slow or controls.is_lossy or controls.bad_times)
+            and (found := _lost_more(own, rows))
         },
         quic_controls=tuple(o for o in rows if o.role == "control" and o.step == "quic"),
         resolvers=tuple(o for o in direct if o.service_id is None and o.control_id is None),

@@ -10,10 +10,11 @@ showed, then those in which nobody blocks anything, then the others, until it is
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -28,13 +29,15 @@ from censorlab.scenarios.cast import Authorities
 from censorlab.scenarios.forms import missing_for_packets
 from censorlab.scenarios.model import BadScenarioError, Scenario, named
 from censorlab.scenarios.stage import middlebox_stage
+from censorlab.servers.program import MissingProgramError
+from censorlab.world.world import WorldFailedError
 from probe.model.codec import decode_line
 from probe.model.verdict import Verdict
 
 SEED = 1
 RTT_S = 0.06
-JOBS_PER_CORE = 3
-"""A run mostly waits."""
+JOBS_PER_CORE = 2
+"""A run mostly waits; but one that is late measures its own lateness."""
 
 
 class Kept(NamedTuple):
@@ -56,12 +59,15 @@ def measure(scenario: Scenario, authorities: Authorities) -> Kept:
         words = [sys.executable, "-m", "probe.cli.main", "check", stage.targets]
         words += ["--results", stage.results, "--format", "json", "--quiet"]
         words += ["--network-type", "lab", "--seed", str(SEED)]
-        done = stage.run_client(words, timeout_s=PROBER_LIMIT_S)
+        try:
+            done = stage.run_client(words, timeout_s=PROBER_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise FailedError(f"no verdict in {PROBER_LIMIT_S:.0f} s") from None
     try:
         document = orjson.loads(done.stdout.splitlines()[-1])
         observations, columns = document["observations"], document["verdicts"]
     except (IndexError, KeyError, ValueError):
-        raise FailedError(f"{scenario.name}: {(done.stderr or done.stdout)[-300:]}") from None
+        raise FailedError((done.stderr or done.stdout)[-300:].strip()) from None
     data = corpus.pack(line(row) for row in sorted(observations, key=likeness))
     by_run = sorted(corpus.expected_of(decode_line(line(one), Verdict).value) for one in columns)
     verdicts = judged_now(data, by_run)
@@ -89,18 +95,18 @@ def likeness(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def measured(scenarios: Sequence[Scenario]) -> Iterator[Kept]:
-    """Run scenarios side by side; name those that fail."""
+    """Run scenarios side by side; say which failed, and go on."""
     now = datetime.fromtimestamp(time.time(), tz=UTC)
     authorities = Authorities(
         new_authority("Lab (simulated)"), new_authority("Forger (simulated)"), now
     )
     with ThreadPoolExecutor(JOBS_PER_CORE * (os.cpu_count() or 1)) as pool:
-        running = [pool.submit(measure, scenario, authorities) for scenario in scenarios]
-        for future in running:
+        running = {pool.submit(measure, one, authorities): one.name for one in scenarios}
+        for future in as_completed(running):
             try:
                 kept = future.result()
-            except FailedError as error:
-                corpus.say(f"FAILED {error}")
+            except (FailedError, MissingProgramError, WorldFailedError) as error:
+                corpus.say(f"FAILED {running[future]}: {error}")
             else:
                 corpus.say(f"{kept.scenario.name}: {len(kept.data)} bytes")
                 yield kept
@@ -126,13 +132,12 @@ def fitting(found: Sequence[Kept]) -> list[Kept]:
     return chosen
 
 
-def store(kept: Sequence[Kept], *, is_all: bool) -> None:
-    """Write the facts and the table, and say what changed."""
+def store(kept: Sequence[Kept], *, gone: Iterable[str]) -> None:
+    """Write the facts and the table, take out what is ``gone``, and say what changed."""
     before = corpus.read_expected()
-    expected = {} if is_all else dict(before)
-    if is_all:
-        for name in corpus.scenarios():
-            corpus.path_of(name).unlink()
+    expected = {name: verdicts for name, verdicts in before.items() if name not in gone}
+    for name in gone:
+        corpus.path_of(name).unlink(missing_ok=True)
     for one in kept:
         corpus.path_of(one.scenario.name).write_bytes(one.data)
         expected[one.scenario.name] = one.verdicts
@@ -182,9 +187,12 @@ def main() -> int:
     except BadScenarioError as error:
         corpus.say(str(error))
         return 2
-    found = list(measured(wanted))
+    order = [scenario.name for scenario in wanted]
+    found = sorted(measured(wanted), key=lambda one: order.index(one.scenario.name))
     kept = found if args.names else fitting(found)
-    store(kept, is_all=not args.names)
+    # Of all scenarios, those that failed leave nothing behind that was made before.
+    gone = set() if args.names else {*corpus.scenarios(), *corpus.read_expected()}
+    store(kept, gone=gone)
     return 0 if len(found) == len(wanted) else 1
 
 
