@@ -7,8 +7,11 @@ Transport = Literal["abridged", "intermediate", "padded", "obfuscated"]
 _INTERMEDIATE: Final = b"\xee" * 4
 _PADDED: Final = b"\xdd" * 4
 _ABRIDGED: Final = 0xEF
-_REQ_PQ_WORDS: Final = 10
-"""A client's first abridged message is req_pq_multi: 40 bytes, counted in words."""
+_REQ_PQ_WORDS: Final = range(10, 74)
+"""A client's first abridged message is req_pq_multi: 40 bytes and up to 63 words of
+padding, counted in words."""
+_NO_KEY: Final = bytes(8)
+"""What it begins with: the id of a key that is yet to be made."""
 _OBFUSCATED_BYTES: Final = 64
 """The random preamble of obfuscated2."""
 _ONES_PER_BYTE: Final = (3.2, 4.8)
@@ -28,8 +31,9 @@ def recognise(data: bytes) -> Transport | None:
         return "intermediate"
     if data.startswith(_PADDED):
         return "padded"
-    if len(data) > 1 and data[0] == _ABRIDGED and data[1] == _REQ_PQ_WORDS:
-        return "abridged"
+    if len(data) > 1 and data[0] == _ABRIDGED and data[1] in _REQ_PQ_WORDS:
+        # As much of the key's id as has arrived.
+        return "abridged" if _NO_KEY.startswith(data[2:10]) else None
     if len(data) >= _OBFUSCATED_BYTES and _looks_random(data[:_OBFUSCATED_BYTES]):
         return "obfuscated"
     return None

@@ -85,7 +85,6 @@ def _write(
         with RecordWriter(root, imported.run, kind, Redactor(imported.secrets)) as writer:
             for value in values:
                 writer.write(value)
-            path.unlink(missing_ok=True)  # Windows does not rename over a file
             writer.finish()
     except OSError as error:
         raise CommandError(EXIT_BAD_INPUT, [f"cannot write {path}: {error.strerror}"]) from None

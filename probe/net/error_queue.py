@@ -83,26 +83,33 @@ def read_icmp_error(sock: HasErrorQueue, peer: str) -> IcmpError | None:
         # A descriptor of its own: trio's recvmsg would wait for an empty queue to
         # fill, and trio shows no other way to the socket.
         with socket.fromfd(sock.fileno(), sock.family, sock.type) as queue:
+            own = str(queue.getsockname()[0]).split("%")[0]
             for _ in range(_MAX_QUEUED):
                 _, ancillary, _, _ = queue.recvmsg(
                     0, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
                 )
-                found = found or parse_icmp_error(ancillary, peer)
+                found = found or parse_icmp_error(ancillary, peer, own)
     except OSError:
         # Empty; or closed, where nothing is left to be known.
         return found
     return found
 
 
-def parse_icmp_error(ancillary: Iterable[Ancillary], peer: str) -> IcmpError | None:
-    """Return what one entry of an error queue says, None if it is no ICMP error."""
+def parse_icmp_error(ancillary: Iterable[Ancillary], peer: str, own: str = "") -> IcmpError | None:
+    """Return what one entry of an error queue says, None if it is no ICMP error.
+
+    ``own`` is this device's address on the connection: its own firewall speaks from it.
+    """
     for level, kind, value in ancillary:
         if (level, kind) not in _RECVERR.values() or len(value) < _ERROR.size:
             continue
         _, origin, icmp_type, code, *_ = _ERROR.unpack_from(value)
         if origin in _ORIGINS:
-            is_target = _offender(value[_ERROR.size :]) == ip_address(peer).packed
-            return IcmpError(icmp_type, code, "target" if is_target else "path")
+            offender = _offender(value[_ERROR.size :])
+            if offender == ip_address(peer).packed:
+                return IcmpError(icmp_type, code, "target")
+            is_own = bool(own) and offender == ip_address(own).packed
+            return IcmpError(icmp_type, code, "local" if is_own else "path")
     return None
 
 

@@ -63,7 +63,7 @@ class RecordWriter:
         try:
             os.fsync(self._file.fileno())
             self._file.close()
-            self._part.rename(self.path)
+            self._part.replace(self.path)
             if hasattr(os, "O_DIRECTORY"):
                 directory = os.open(self.path.parent, os.O_DIRECTORY)
                 try:

@@ -14,14 +14,18 @@ all are lost once in sixty times, and such a line shows itself at the controls."
 MOMENT_S = 1.0
 """How close a success and a silence must be for the line to have hardly changed."""
 
-_PROHIBITED = frozenset({9, 10, 13})
-"""Codes of ICMP type 3 with which a router says "not allowed" (RFC 1812, 5.2.7.1)."""
+_PROHIBITED = frozenset({(3, 9), (3, 10), (3, 13), (1, 1), (1, 5), (1, 6)})
+"""Type and code with which a router says "not allowed": network, host, communication
+prohibited in ICMP (RFC 1812 5.2.7.1), prohibited, policy, reject route in ICMPv6."""
 
 
 def judge_connect(
     place: Place, member: Member, failed: list[Observation], around: Surroundings
 ) -> Finding:
     """Apply the rules to an address at which every attempt failed to connect."""
+    own = [row for row in (*failed, *place.last_of("udp_twin")) if row.icmp_origin == "local"]
+    if own:
+        return found("tcp.own_firewall", "ip_reject", own)
     told = [row for row in (*failed, *place.last_of("udp_twin")) if row.icmp_origin == "path"]
     service = failed[0].service_id
     if told:
@@ -66,7 +70,7 @@ def _rejected(
     """A router on the path refuses; with a code of policy, for many networks, it is policy."""
     rejected = around.rejected.get(service, frozenset())
     wide = network_or_none(place.address) in rejected
-    codes = {row.icmp_code for row in rows if row.icmp_origin == "path"}
+    codes = {(row.icmp_type, row.icmp_code) for row in rows if row.icmp_origin == "path"}
     if wide and len(rejected) >= SILENT_NETWORKS and codes and codes <= _PROHIBITED:
         return found("tcp.prohibited", "ip_reject", rows)
     return found("tcp.unreachable", "ip_reject", rows)

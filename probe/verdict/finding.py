@@ -36,26 +36,29 @@ def found(
     failed: Iterable[Observation],
     *,
     passed: Iterable[Observation] = (),
+    missed: Iterable[Observation] = (),
     tried: int | None = None,
     rivals: tuple[Rival, ...] = (),
     depends_on_silence: bool = False,
 ) -> Finding:
     """Build a finding: rows that failed as the rule says, and contrasts that passed.
 
-    ``tried`` counts the tries of which ``failed`` are those that failed.
+    ``missed`` are contrasts that did not pass. ``tried`` counts the tries of which
+    ``failed`` are those that failed.
     """
     bad = list({row.observation_id: row for row in failed}.values())
     good = list({row.observation_id: row for row in passed}.values())
+    ill = {row.observation_id for row in missed}
     return Finding(
         rule_id=rule_id,
         mechanism=mechanism,
-        reasons=tuple(sorted(row.observation_id for row in (*bad, *good))),
+        reasons=tuple(sorted({*(row.observation_id for row in (*bad, *good)), *ill})),
         rivals=rivals,
         evidence=Evidence(
             n_failed=len(bad),
             n_tried=len(bad) if tried is None else tried,
             contrast_ok=len(good),
-            contrast_tried=len(good),
+            contrast_tried=len(good) + len(ill),
         ),
         depends_on_silence=depends_on_silence,
     )

@@ -36,6 +36,8 @@ def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -
             "tls.no_contrast",
             mechanism,
             same_name or failed,
+            passed=passed,
+            missed=place.missed("other_name"),
             depends_on_silence=mechanism != "sni_rst",
         )
     elsewhere = _elsewhere(place, around)
@@ -49,8 +51,9 @@ def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -
     return found(
         "tls.rst_contrast" if is_reset else "tls.silence_contrast",
         mechanism,
-        [*same_name, *elsewhere],
+        same_name,
         passed=passed,
+        missed=place.missed("other_name"),
         rivals=rivals,
         depends_on_silence=not is_reset,
     )

@@ -138,7 +138,7 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         failed_members=tuple(failed),
         reasons=finding.reasons if finding else _reasons_of_success(rows, controls),
         rivals=finding.rivals if finding else (),
-        open_rivals=RULES[finding.rule_id].leaves if finding else (),
+        open_rivals=_open_rivals(finding) if finding else (),
         evidence=finding.evidence if finding else None,
     )
     return msgspec.structs.replace(verdict, summary=summarise(verdict))
@@ -175,7 +175,7 @@ def _in_context(
 def _cause(finding: Finding | None, controls: Controls) -> BenignCause | None:
     if finding is not None and finding.rule_id == "tls.clock":
         return "clock_skew"
-    if finding is not None and finding.rule_id == "tls.local_issuer":
+    if finding is not None and finding.rule_id in {"tls.local_issuer", "tcp.own_firewall"}:
         return "local_interception"
     return controls.local_cause
 
@@ -205,6 +205,12 @@ def judge_member(member: Member, around: Surroundings) -> Finding | None:
         reverse=True,
     )
     return findings[0] if findings else denied
+
+
+def _open_rivals(finding: Finding) -> tuple[str, ...]:
+    """What the rule leaves standing, less what this run's facts rule out beyond it."""
+    closed = {rival.cause for rival in finding.rivals}
+    return tuple(cause for cause in RULES[finding.rule_id].leaves if cause not in closed)
 
 
 def _slowed(place: Place) -> Finding:
