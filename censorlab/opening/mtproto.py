@@ -31,9 +31,9 @@ def recognise(data: bytes) -> Transport | None:
         return "intermediate"
     if data.startswith(_PADDED):
         return "padded"
-    if len(data) > 1 and data[0] == _ABRIDGED and data[1] in _REQ_PQ_WORDS:
-        # As much of the key's id as has arrived.
-        return "abridged" if _NO_KEY.startswith(data[2:10]) else None
+    is_first_message = len(data) > 1 and data[0] == _ABRIDGED and data[1] in _REQ_PQ_WORDS
+    if is_first_message and _NO_KEY.startswith(data[2:10]):  # as much of it as has arrived
+        return "abridged"
     if len(data) >= _OBFUSCATED_BYTES and _looks_random(data[:_OBFUSCATED_BYTES]):
         return "obfuscated"
     return None
