@@ -137,7 +137,10 @@ def line_schema(fact_type: type[Observation] | type[Verdict]) -> dict[str, Any]:
         "description": fact.get("description", ""),
         "type": "object",
         "properties": dict(sorted(properties.items())),
-        "required": sorted(properties),
+        "required": sorted(properties.keys() - ADDED_IN_1_1),
+        # What came later is on every line since, and on none before.
+        "if": {"properties": {"schema_version": {"const": "1.0"}}},
+        "else": {"required": sorted(properties.keys() & ADDED_IN_1_1)},
         "additionalProperties": False,
         "$defs": {k: v for k, v in sorted(definitions.items()) if k not in {name, "RunColumns"}},
     }

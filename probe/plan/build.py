@@ -53,7 +53,7 @@ STREAM_TIMEOUT_S: Final = 3.0
 ATTEMPTS: Final = 2
 """Tries of a failing chain. Each is an observation of its own."""
 
-UNROUTABLE_TIMEOUT_S: Final = 1.0
+UNROUTABLE_TIMEOUT_S: Final = 0.7
 """Whoever connects on behalf of everybody is near: on the device, or the next hop."""
 
 MAX_BODY_BYTES: Final = 26 * 1024
@@ -94,6 +94,11 @@ def build_plan(targets: Targets, options: Options) -> Plan:
     chains: list[Chain] = []
     follow_ups: list[Chain] = []
     names: dict[str, _Name] = {}
+    # A name that is sent elsewhere must not go to a host of a family that is not wanted.
+    reachable = msgspec.structs.replace(
+        targets,
+        controls=tuple(c for c in targets.controls if _in_families(c.address, options.families)),
+    )
     for target in targets.targets:
         service = targets.service_of(target)
         for endpoint in target.endpoints:
@@ -104,7 +109,7 @@ def build_plan(targets: Targets, options: Options) -> Plan:
             chains.extend(
                 through_proxy(chain, index, kind) for index, kind in enumerate(options.proxies)
             )
-            follow_ups.extend(follow_ups_of(targets, service, target, chain, options.asked))
+            follow_ups.extend(follow_ups_of(reachable, service, target, chain, options.asked))
             if "tls" in endpoint.probes:
                 beside, following = side_ways(
                     chain,
@@ -294,7 +299,6 @@ def _quic_controls(targets: Targets, options: Options) -> list[Chain]:
             follow_up="quic",
             trigger="quic_failed",
             steps=(QuicHandshake(server_name=control.server_name, timeout_s=QUIC_TIMEOUT_S),),
-            attempts=ATTEMPTS,
         )
         for control in targets.controls
         if control.has_quic and _in_families(control.address, options.families)
@@ -417,7 +421,9 @@ def step_bytes(step: StepSpec) -> int:
         case HelloProbe() | QuicHandshake():
             return _ANSWERED_HELLO_BYTES
         case HttpRequest():
-            return min(_PAGE_BYTES, step.max_body_bytes)
+            # One that is to last longer than a page is asked of a host that has so much.
+            is_long = step.max_body_bytes > MAX_BODY_BYTES
+            return step.max_body_bytes if is_long else min(_PAGE_BYTES, step.max_body_bytes)
         case _:
             return _CONNECT_BYTES
 

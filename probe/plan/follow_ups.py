@@ -44,12 +44,17 @@ TINY_WRITES: Final = 40
 
 TINY_WRITES_TIMEOUT_S: Final = 6.0
 
-UDP_TIMEOUT_S: Final = 2.0
+BESIDE_CONNECT_TIMEOUT_S: Final = 1.6
+"""Two SYNs: whether a connect beside a failed one succeeds decides no more than that."""
+
+UDP_TIMEOUT_S: Final = 1.4
 """Two datagrams: routers answer so many a second, and one may be lost."""
 
 QUIC_TIMEOUT_S: Final = 1.6
 """Initials at 0, 0.3 and 0.9 s or so: three of them lost on a line that loses one
 packet in fifty each way is a chance of one in 15,000."""
+
+OPERATORS_TO_SPARE_ONE: Final = 3
 
 MAX_HOPS: Final = 12
 """Middleboxes of national firewalls sit within the first hops: of the TSPU's 70 %
@@ -103,7 +108,7 @@ def follow_ups_of(
     if TlsHandshake in kinds:
         found += _beside_hello(targets, chain, other, asked)
     elif HttpRequest in kinds and other is not None:
-        found += _beside_request(chain, other)
+        found += _beside_request(targets, chain, other)
     if MtprotoHandshake in kinds:
         found += _beside_mtproto(chain, other)
     wanted = {_ASKED_FOR[one] for one in asked}
@@ -161,7 +166,7 @@ def _connect(chain: Chain) -> TcpConnect:
 
 
 def _beside_connect(service: Service, chain: Chain) -> list[Chain]:
-    connect = _connect(chain)
+    connect = TcpConnect(timeout_s=BESIDE_CONNECT_TIMEOUT_S)
     found = [
         _derived(
             chain, "other_port", "connect_failed", [connect], port=80 if chain.port != 80 else 443
@@ -182,13 +187,16 @@ def _neighbour(service: Service, address: str | None) -> str | None:
     """
     if address is None or not is_address(address):
         return None
-    beside = str(ipaddress.ip_address(address) + 1)
+    own = ipaddress.ip_address(address)
+    if int(own) == 2**own.max_prefixlen - 1:
+        return None  # the last address there is
+    beside = own + 1
     owned = any(
-        ipaddress.ip_address(beside) in block
+        beside in block
         for block in parse_ranges(service.address_ranges)
-        if block.version == ipaddress.ip_address(beside).version
+        if block.version == beside.version
     )
-    return beside if owned and network_of(beside) == network_of(address) else None
+    return str(beside) if owned and network_of(str(beside)) == network_of(address) else None
 
 
 def _beside_hello(
@@ -216,13 +224,7 @@ def _beside_hello(
         _derived(chain, "large_hello", "hello_varies", raw("large_hello")),
         *_located(chain, connect, hello),
     ]
-    elsewhere = next((c for c in targets.controls if c.kind == "known_good"), None)
-    if elsewhere is not None:
-        unverified = msgspec.structs.replace(hello, trust=NO_TRUST)
-        there = _derived(
-            chain, "name_elsewhere", "last", [connect, unverified], port=elsewhere.port
-        )
-        found.append(msgspec.structs.replace(there, address=elsewhere.address, hostname=None))
+    found += _elsewhere(targets, chain, hello, request)
     if other is None:
         return found
     name = innocuous_name(other.server_name, len(hello.server_name))
@@ -250,6 +252,40 @@ def _beside_hello(
     return found
 
 
+def set_apart(controls: Iterable[Control]) -> Control | None:
+    """Return the known-good host to which failing names are sent.
+
+    Of three operators or more one can be spared: residual blocking may close its
+    address to us, and the other two still say whether the line lasted.
+    """
+    known = [c for c in controls if c.kind == "known_good"]
+    if len({c.operator or c.id for c in known}) < OPERATORS_TO_SPARE_ONE:
+        return None
+    foreign = [c for c in known if c.scope == "foreign" and ":" not in c.address]
+    return (foreign or known)[-1]
+
+
+def _elsewhere(
+    targets: Targets, chain: Chain, hello: TlsHandshake, request: HttpRequest | None
+) -> list[Chain]:
+    """The name at a control's address: there the service's own server has no say."""
+    control = set_apart(targets.controls)
+    trigger: Trigger = "hello_failed"
+    if control is None:
+        control = next((c for c in targets.controls if c.kind == "known_good"), None)
+        trigger = "last"
+    if control is None:
+        return []
+    steps: list[StepSpec] = [_connect(chain), msgspec.structs.replace(hello, trust=NO_TRUST)]
+    found = [_derived(chain, "name_elsewhere", trigger, steps, port=control.port)]
+    if request is not None and control.path and trigger != "last":
+        # Inside TLS nobody reads the host: the control's own page, under the name outside.
+        page = msgspec.structs.replace(request, host=control.server_name, path=control.path)
+        steps = [*steps, page]
+        found.append(_derived(chain, "name_elsewhere", "http_failed", steps, port=control.port))
+    return [msgspec.structs.replace(one, address=control.address, hostname=None) for one in found]
+
+
 def _located(chain: Chain, connect: TcpConnect, hello: TlsHandshake) -> list[Chain]:
     """Hellos that die after one hop, two, …: the first that is met by a reset shows where."""
     return [
@@ -268,14 +304,21 @@ def _located(chain: Chain, connect: TcpConnect, hello: TlsHandshake) -> list[Cha
     ]
 
 
-def _beside_request(chain: Chain, other: Control) -> list[Chain]:
+def _beside_request(targets: Targets, chain: Chain, other: Control) -> list[Chain]:
     request = next(step for step in chain.steps if isinstance(step, HttpRequest))
     name = innocuous_name(other.server_name, len(request.host))
     steps: list[StepSpec] = [_connect(chain), msgspec.structs.replace(request, host=name)]
-    return [
+    found = [
         _derived(chain, "other_name", "http_failed", steps, attempts=2),
         _derived(chain, "other_name", "answer_odd", steps, attempts=2),
     ]
+    there = next((c for c in targets.controls if c.kind == "portal_check"), None)
+    if there is not None:
+        asked = msgspec.structs.replace(request, path=there.path or "/")
+        steps = [_connect(chain), asked]
+        sent = _derived(chain, "name_elsewhere", "http_failed", steps, port=there.port)
+        found.append(msgspec.structs.replace(sent, address=there.address, hostname=None))
+    return found
 
 
 def _beside_mtproto(chain: Chain, other: Control | None) -> list[Chain]:
@@ -315,9 +358,7 @@ def side_ways(
         for suffix, name in names.items():
             step = QuicHandshake(server_name=name, timeout_s=QUIC_TIMEOUT_S)
             if suffix:
-                following.append(
-                    _derived(chain, "quic_other_name", "quic_failed", [step], attempts=2)
-                )
+                following.append(_derived(chain, "quic_other_name", "quic_failed", [step]))
             else:
                 first = _derived(chain, "quic", "start", [step], attempts=2)
                 started.append(msgspec.structs.replace(first, role="test", max_addresses=1))

@@ -67,7 +67,7 @@ CONNECT_PATIENCE_S: Final = 2.0
 in ten each way the chance of that is under 1 %, so it is worth a second look."""
 
 QUERY_PATIENCE_S: Final = 0.7
-"""A resolver that has not answered a datagram by now lost it, or does not want to."""
+"""Who has not answered a datagram by now lost it, or does not want to."""
 
 HELLO_PATIENCE_S: Final = 0.6
 HELLO_PATIENCE_RTTS: Final = 4
@@ -92,7 +92,7 @@ class Progress:
         waited = trio.current_time() - self.since
         if self.step == "tcp":
             return waited > CONNECT_PATIENCE_S
-        if self.step == "dns":
+        if self.step in {"dns", "quic"}:
             return waited > QUERY_PATIENCE_S
         if self.step not in {"tls", "mtproto"} or self.connection is None:
             return False
@@ -211,6 +211,7 @@ class _Walker:
         await self._limits.pacer.wait_turn()
         if isinstance(spec, UdpProbe):
             return await udp_probe(self._context, spec, self._way.address, self._way.port)
+        self._progress.enter("quic")
         return await quic_handshake(self._context, spec, self._way.address, self._way.port)
 
     async def _connect(self, spec: TcpConnect, stack: AsyncExitStack) -> Observation:

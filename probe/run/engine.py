@@ -33,6 +33,7 @@ from probe.verdict.controls import (
     usual_connect,
 )
 from probe.verdict.pace import rate
+from probe.wire.addresses import is_bogon, is_expected, parse_ranges
 
 Emit = Callable[[Observation, int, int], Awaitable[None]]
 """Called with each observation and the number of finished and known chains."""
@@ -52,7 +53,7 @@ follow-up starts: a line this bad would make them endless and say little."""
 _ONCE_A_PLACE = frozenset({"other_port", "udp_twin", "neighbour"})
 """Follow-ups of an address and port, whatever endpoint needs them."""
 
-_ONCE_AN_ENDPOINT = frozenset({"paired", "ech", "ech_other_name", "tiny_writes"})
+_ONCE_AN_ENDPOINT = frozenset({"paired", "ech", "ech_other_name", "tiny_writes", "name_elsewhere"})
 """Follow-ups whose answer is the same at each of a name's addresses, and that cost."""
 
 
@@ -90,6 +91,12 @@ class Engine:
         self._seen: dict[tuple[int, int], set[str]] = defaultdict(set)
         self._done: set[tuple[str | int | None, str | None, int]] = set()
         self._trials: list[Trial] = []
+        self._sent_away: set[str] = set()
+        # Hosts to which failing names may be sent are not asked how the line is.
+        apart = {c.address for c in self.plan.follow_ups if _is_apart(c)}
+        self._lasting = [
+            c for c in self.plan.controls if c.follow_up is None and c.address not in apart
+        ]
         self._nursery: trio.Nursery | None = None
         self._is_hasty = True
         self._usual_connect_s = 0.0
@@ -97,7 +104,7 @@ class Engine:
         for chain in self.plan.follow_ups:
             self._declared[chain.owner].append(chain)
         self._heartbeat = Heartbeat(
-            [c for c in self.plan.controls if c.follow_up is None],
+            self._lasting,
             self._beat,
             lambda row: is_good_beat(row, self._usual_connect_s),
         )
@@ -129,8 +136,6 @@ class Engine:
             if is_usable(self.observations):
                 self._usual_connect_s = usual_connect(self.observations)
                 self._is_hasty = not assess(self.observations).is_slow
-                rates = (rate(row) for row in self.observations)
-                self._limits.allow_transfers(r for r in rates if r is not None)
                 background.start_soon(self._heartbeat.run)
                 for chain in (*self.plan.lookups, *self.plan.chains):
                     nursery.start_soon(self._start, chain)
@@ -180,11 +185,10 @@ class Engine:
     async def _controls_again(self) -> None:
         """Did the network last? A failure counts only between working controls."""
         async with trio.open_nursery() as nursery:
-            for chain in self.plan.controls:
-                if chain.follow_up is None:
-                    steps = tuple(s for s in chain.steps if not isinstance(s, HttpRequest))
-                    shorter = msgspec.structs.replace(chain, steps=steps)
-                    nursery.start_soon(self.attempt, shorter, chain.address, 2)
+            for chain in self._lasting:
+                steps = tuple(s for s in chain.steps if not isinstance(s, HttpRequest))
+                shorter = msgspec.structs.replace(chain, steps=steps)
+                nursery.start_soon(self.attempt, shorter, chain.address, 2)
 
     def _has_failures(self) -> bool:
         return any(
@@ -205,13 +209,15 @@ class Engine:
         self._trials.append(trial)
         await trial.run()
 
-    def _expand(self, hostname: str, addresses: Sequence[str]) -> None:
+    def _expand(self, spec: DnsLookup, addresses: Sequence[str]) -> None:
         """Start the host's chains for addresses not seen before, within the promise."""
         assert self._nursery is not None
         for index, chain in enumerate(self.plan.chains):
-            if chain.hostname != hostname or chain.proxy_id is not None:
+            if chain.hostname != spec.hostname or chain.proxy_id is not None:
                 continue
             for address in addresses:
+                if is_bogon(address) and not _is_owned(address, spec.expected_ranges):
+                    continue  # a router or neighbour of the volunteer's, not the service
                 known = self._seen[index, 6 if ":" in address else 4]
                 if address in known or len(known) >= chain.max_addresses:
                     continue
@@ -235,9 +241,13 @@ class Engine:
             is_of_place = one.follow_up in _ONCE_A_PLACE
             where = None if one.follow_up in _ONCE_AN_ENDPOINT else place
             key = (one.follow_up if is_of_place else id(one), where, one.port)
-            if key not in self._done:
-                self._done.add(key)
-                found.append(one)
+            is_elsewhere = one.follow_up == "name_elsewhere"
+            if key in self._done or (is_elsewhere and len(self._sent_away) >= MAX_ELSEWHERE):
+                continue
+            self._done.add(key)
+            if is_elsewhere:
+                self._sent_away.add(one.owner.endpoint_id)
+            found.append(one)
         if trigger == "quic_failed":
             found += self._quic_controls()
         return found
@@ -282,7 +292,7 @@ class Engine:
 
     def _heard(self, spec: DnsLookup, addresses: Sequence[str]) -> None:
         if spec.owners[0].control_id is None or spec.owners[0].target_id is not None:
-            self._expand(spec.hostname, addresses)
+            self._expand(spec, addresses)
 
     async def _beat(self, chain: Chain, number: int) -> list[Observation]:
         return await self.attempt(chain, chain.address, number)
@@ -302,12 +312,12 @@ class Engine:
     async def _elsewhere(self) -> None:
         """Send names that are cut off to a control's address: is it the name, or the place?
 
-        Silence says no more there than it said here, and takes seconds to say it.
+        Only here, after everything, if no control could be set apart for it.
         """
-        cut = [t for t in self._cut_off() if _is_fast(t.last_failure())]
-        for trial in cut[:MAX_ELSEWHERE]:
-            for chain in self.follow_ups(trial.chain, "last", trial.address):
-                await self.attempt(chain, chain.address, 1)
+        async with trio.open_nursery() as nursery:
+            for trial in self._cut_off()[:MAX_ELSEWHERE]:
+                for chain in self.follow_ups(trial.chain, "last", trial.address):
+                    nursery.start_soon(self.attempt, chain, chain.address, 1)
 
     async def _asked_for(self) -> None:
         for trial in self._cut_off()[:MAX_ELSEWHERE]:
@@ -352,9 +362,16 @@ class Engine:
 
     async def _record(self, row: Observation) -> None:
         self.observations.append(row)
+        if row.role == "control" and (speed := rate(row)) is not None:
+            self._limits.allow_transfers(speed)
         self._counts.bytes += row.sent_bytes + row.received_bytes
         await self.emit(row, self._counts.done, self._counts.total)
 
 
-def _is_fast(row: Observation | None) -> bool:
-    return row is not None and row.failure not in TIMEOUTS
+def _is_owned(address: str, ranges: Sequence[str]) -> bool:
+    return bool(is_expected(address, parse_ranges(ranges)))
+
+
+def _is_apart(chain: Chain) -> bool:
+    """Whether a follow-up makes its destination useless as a control."""
+    return chain.follow_up == "name_elsewhere" and chain.trigger != "last"

@@ -6,7 +6,7 @@ loop report handshakes six times too slow (1000 at once: 610 ms instead of 102).
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -107,9 +107,9 @@ class Limits:
             lambda: trio.CapacityLimiter(CONNECTS_PER_NETWORK)
         )
 
-    def allow_transfers(self, rates: Iterable[float]) -> None:
-        """Set the number of pages at once by the rates (bytes/s) of the controls' pages."""
-        if max(rates, default=0.0) >= FAST_BYTES_PER_S:
+    def allow_transfers(self, bytes_per_s: float) -> None:
+        """Allow more pages at once if a control's page came at a good rate."""
+        if bytes_per_s >= FAST_BYTES_PER_S:
             self.transfers.total_tokens = FAST_TRANSFERS
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from probe.model.observation import Observation, Step
 from probe.model.step import Chain, HttpRequest, TlsHandshake, Trigger
 from probe.run.chain import Progress
 from probe.verdict.fingerprints import match_page
+from probe.verdict.hellos import ONE_SEGMENT
 from probe.verdict.pace import is_settled, is_slow
 
 POLL_S: Final = 0.1
@@ -69,7 +70,8 @@ class Trial:
         self.chain = chain
         self.address = address
         self.attempts: list[list[Observation]] = []
-        self._second_hello_failed = False
+        self._second_hello: bool | None = None
+        """Whether the second form of hello passed, once that is known."""
         self._nursery: trio.Nursery | None = None
         self._separated: dict[Trigger, trio.Event] = {}
 
@@ -119,12 +121,14 @@ class Trial:
         while not done.is_set():
             with trio.move_on_after(POLL_S):
                 await done.wait()
-            if done.is_set() or not self._host.may_hedge() or not progress.is_silent():
+            if done.is_set() or not self._is_suspicious(progress):
                 continue
             if progress.step == "dns":
                 return
             self._begin(_FAILED[progress.step])  # type: ignore[index] # the steps that fall silent
-            if progress.step == "tcp" and number < self.chain.attempts:
+            # Another form passes: a second try of this one is needed, and need not wait.
+            is_telling = progress.step in {"tcp", "quic"} or self._second_hello
+            if is_telling and number < self.chain.attempts:
                 return
 
     async def _is_enough(self) -> bool:
@@ -141,7 +145,7 @@ class Trial:
             trigger = self._trigger_of(last)
             if trigger in self._separated:
                 await self._separated[trigger].wait()
-            return self._second_hello_failed
+            return self._second_hello is False
         return False
 
     def _trigger_of(self, row: Observation) -> Trigger | None:
@@ -167,18 +171,51 @@ class Trial:
 
     async def _follow(self, chain: Chain) -> None:
         """Try a follow-up until it succeeds; some outcomes have follow-ups of their own."""
-        rows: list[Observation] = []
-        for number in range(1, chain.attempts + 1):
-            rows = await self._host.attempt(chain, chain.address or self.address, number)
-            if rows[-1].failure is None or rows[-1].failure == SKIPPED:
-                break
-        failed = rows[-1].failure is not None
-        if chain.follow_up == "second_hello":
-            self._second_hello_failed = failed and rows[-1].step in {"tls", "mtproto"}
-            if not failed:
+        last: list[Observation] = []
+        async with trio.open_nursery() as nursery:
+            for number in range(1, chain.attempts + 1):
+                progress = Progress()
+                done = trio.Event()
+                nursery.start_soon(self._follow_once, chain, number, progress, done, last)
+                while not done.is_set() and not self._is_suspicious(progress):
+                    with trio.move_on_after(POLL_S):
+                        await done.wait()
+                if done.is_set() and last[-1].failure in {None, SKIPPED}:
+                    break
+                if number == 1 and chain.follow_up == "ech":
+                    nursery.start_soon(self._also, "ech_failed")
+                if self._is_silent_contrast(chain, last):
+                    break
+        if chain.follow_up == "second_hello" and last[-1].step in {"tls", "mtproto"}:
+            self._second_hello = last[-1].failure is None
+            if self._second_hello and self._is_long(last[-1]):
                 await self._also("hello_varies")
-        elif chain.follow_up == "ech" and failed:
-            await self._also("ech_failed")
+
+    async def _follow_once(
+        self,
+        chain: Chain,
+        number: int,
+        progress: Progress,
+        done: trio.Event,
+        last: list[Observation],
+    ) -> None:
+        address = chain.address or self.address
+        rows = await self._host.attempt(chain, address, number, progress)
+        last.append(rows[-1])
+        done.set()
+
+    def _is_suspicious(self, progress: Progress) -> bool:
+        return self._host.may_hedge() and progress.is_silent()
+
+    def _is_silent_contrast(self, chain: Chain, last: list[Observation]) -> bool:
+        """A harmless name that met silence, retransmissions and all, will meet it again."""
+        is_plain = chain.follow_up == "other_name" and bool(last)
+        return is_plain and last[-1].step == "tls" and last[-1].failure in TIMEOUTS
+
+    def _is_long(self, row: Observation) -> bool:
+        """Whether hellos of this client need more than one packet, so that size may matter."""
+        own = [o.first_flight_bytes or 0 for rows in self.attempts for o in rows]
+        return max(own, default=0) > ONE_SEGMENT or (row.first_flight_bytes or 0) > ONE_SEGMENT
 
     async def _also(self, trigger: Trigger) -> None:
         for chain in self._host.follow_ups(self.chain, trigger, self.address):

@@ -111,8 +111,9 @@ def assess(rows: Sequence[Observation]) -> Controls:
     """
     tried = _known_good(rows)
     before = passed_controls(rows)
-    operators = {o.member for o in tried}
     again = any(o.attempt == 2 for o in tried)
+    # Hosts that were set apart for other uses are not asked again.
+    operators = {o.member for o in tried if not again or o.attempt == 2}
     held = before & passed_controls(rows, 2) if again else before
     ipv6 = any(o.step == "tls" and o.ip_version == 6 and o.failure is None for o in tried)
     reasons = tuple(sorted(o.observation_id for o in tried if o.step == "tls"))
@@ -151,7 +152,8 @@ def _witnesses(rows: Sequence[Observation]) -> frozenset[str]:
     line over which a certificate verified, and hosts in other networks answered, works.
     """
     done = [o for o in rows if o.role == "test" and o.failure is None and o.address is not None]
-    if not any(o.step == "tls" for o in done):
+    # A detail beside a success says that the certificate was not verified.
+    if not any(o.step == "tls" and o.failure_detail is None for o in done):
         return frozenset()
     return frozenset(
         network_of(o.address)

@@ -249,7 +249,12 @@ def _place(row: Observation) -> str:
 def _particulars(row: Observation) -> list[str]:
     found = _of_dns(row) if row.step == "dns" else [*_of_tcp(row), *_of_peer(row)]
     if row.icmp_type is not None:
-        whose = {"target": " from the address itself", "path": " from the path", None: ""}
+        whose = {
+            "target": " from the address itself",
+            "path": " from the path",
+            "local": " from this device",
+            None: "",
+        }
         found.append(f"ICMP {row.icmp_type}/{row.icmp_code}{whose[row.icmp_origin]}")
     if row.hop_limit is not None:
         found.append(f"after {row.hop_limit} hops at most")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from probe.model import failure as failures
-from probe.model.observation import Observation
+from probe.model.observation import Observation, Step
 from probe.model.verdict import Mechanism, Rival
 from probe.verdict.controls import DATES, DAY_S
 from probe.verdict.finding import Finding, found, ruled_out
@@ -12,6 +12,10 @@ from probe.verdict.members import Place
 from probe.verdict.surroundings import Surroundings
 
 CUT_OFF = frozenset({failures.CONNECTION_RESET, failures.EOF, "connection_aborted"})
+
+EARLY_SHARE = 0.8
+"""An answer sooner than this share of a round trip was given by somebody nearer; the
+margin is for a round trip that happened to be slow."""
 
 ONE_SEGMENT = 1300
 """Bytes of a hello that fit one packet of any path; longer ones can meet a black hole
@@ -40,16 +44,21 @@ def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -
             missed=place.missed("other_name"),
             depends_on_silence=mechanism != "sni_rst",
         )
-    elsewhere = _elsewhere(place, around)
     rivals: tuple[Rival, ...] = (
         ruled_out("dead host, blocked address or dead line", passed),
         ruled_out("chance (loss)", same_name),
     )
-    if elsewhere:
-        rivals = (*rivals, ruled_out("the server itself refuses", elsewhere))
+    witnesses = on_path(same_name) or struck_elsewhere(place, "tls")
     is_reset = mechanism == "sni_rst"
+    if witnesses:
+        rule_id = "tls.rst_contrast" if is_reset else "tls.silence_contrast"
+        rivals = (*rivals, ruled_out("the server itself refuses", witnesses))
+    elif place.passed("name_elsewhere"):
+        rule_id = "tls.here_only"
+    else:
+        rule_id = "tls.rst_acknowledged" if is_reset else "tls.silence_acknowledged"
     return found(
-        "tls.rst_contrast" if is_reset else "tls.silence_contrast",
+        rule_id,
         mechanism,
         same_name,
         passed=passed,
@@ -57,6 +66,34 @@ def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -
         rivals=rivals,
         depends_on_silence=not is_reset,
     )
+
+
+def on_path(rows: Sequence[Observation]) -> list[Observation]:
+    """Return the rows if each shows that the host itself had no part in its end.
+
+    Its kernel acknowledges whatever arrives before a program reads it: a hello or
+    request that was cut off or left alone without that never got there. And nobody
+    answers sooner than a round trip takes.
+    """
+    return list(rows) if rows and all(_never_arrived(row) or _is_early(row) for row in rows) else []
+
+
+def _never_arrived(row: Observation) -> bool:
+    return row.bytes_acked is not None and row.bytes_acked <= 1
+
+
+def _is_early(row: Observation) -> bool:
+    is_cut = row.failure in CUT_OFF and row.tcp_rtt_s is not None
+    return is_cut and row.t - row.t0 < EARLY_SHARE * (row.tcp_rtt_s or 0.0)
+
+
+def struck_elsewhere(place: Place, step: Step) -> list[Observation]:
+    """Return the rows in which the name was struck at a control's address too."""
+    return [
+        row
+        for row in place.missed("name_elsewhere")
+        if row.step == step and row.failure in CUT_OFF | failures.TIMEOUTS
+    ]
 
 
 def _mechanism(failed: Sequence[Observation], hellos: Sequence[Observation]) -> Mechanism | None:
@@ -85,16 +122,6 @@ def _is_unacknowledged(row: Observation) -> bool:
     return row.failure in failures.TIMEOUTS and row.bytes_acked is not None and row.bytes_acked <= 1
 
 
-def _elsewhere(place: Place, around: Surroundings) -> list[Observation]:
-    """Rows in which the name failed at a control's address as well."""
-    names = {row.server_name for rows in place.attempts for row in rows if row.server_name}
-    return [
-        row
-        for row in around.elsewhere
-        if row.server_name in names and row.failure in CUT_OFF | failures.TIMEOUTS
-    ]
-
-
 def _judge_form(place: Place, hellos: list[Observation], failed: list[Observation]) -> Finding:
     """The same name passes in another form of hello: it is the form that fails."""
     passed = place.passed("second_hello")
@@ -112,7 +139,7 @@ def _judge_form(place: Place, hellos: list[Observation], failed: list[Observatio
         rule_id = "tls.long_hello"
     elif not outcomes <= CUT_OFF | failures.TIMEOUTS:
         pass  # an alert is a server's word
-    elif other:
+    elif other and on_path(hellos):
         rule_id = "tls.form_contrast"
         rivals = (*rivals, ruled_out("a server that does not know this form", other))
     elif all(_is_unacknowledged(row) for row in hellos):

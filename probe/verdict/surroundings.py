@@ -49,7 +49,6 @@ class Surroundings:
     lossy: dict[str | None, tuple[Observation, ...]]
     quic_controls: tuple[Observation, ...]
     resolvers: tuple[Observation, ...]
-    elsewhere: tuple[Observation, ...]
 
 
 def survey(rows: Sequence[Observation]) -> Surroundings:
@@ -86,7 +85,6 @@ def survey(rows: Sequence[Observation]) -> Surroundings:
         },
         quic_controls=tuple(o for o in rows if o.role == "control" and o.step == "quic"),
         resolvers=tuple(o for o in direct if o.service_id is None and o.control_id is None),
-        elsewhere=tuple(o for o in direct if o.follow_up == "name_elsewhere" and o.step == "tls"),
     )
 
 

@@ -1,15 +1,16 @@
 """What happened to the request and to its answer."""
 
+from urllib.parse import urlsplit
+
 from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.verdict.finding import Finding, found, ruled_out
 from probe.verdict.fingerprints import match_page
-from probe.verdict.hellos import CUT_OFF
+from probe.verdict.hellos import CUT_OFF, EARLY_SHARE, struck_elsewhere
 from probe.verdict.members import Place
 
-EARLY_SHARE = 0.8
-"""An answer sooner than this share of the quickest connect to the same address was
-given by somebody nearer; the margin is for connects that happened to be slow."""
+RESENT_OFTEN = 3
+"""Retransmissions after which a request is not coming through."""
 
 MORE = 1.2
 """A contrast that got further than the stalled transfer by this factor."""
@@ -22,14 +23,19 @@ def judge_transfer(place: Place, failed: list[Observation]) -> Finding:
         return found("http.interrupted", None, failed)
     outcomes = {row.failure for row in pages}
     contrast = [row for row in place.passed("other_name") if row.step == "http"]
-    enough = len(pages) >= 2 and bool(contrast)
     rivals = (ruled_out("a broken server or line", contrast),) if contrast else ()
+    # A front with one sick host behind it looks the same from one address.
+    witnesses = _unheard(pages) or struck_elsewhere(place, "http")
+    if witnesses:
+        rivals = (*rivals, ruled_out("the server itself refuses", witnesses))
+    enough = len(pages) >= 2 and bool(contrast) and bool(witnesses)
     if outcomes <= CUT_OFF:
         rule_id = "http.cut_contrast" if enough else "http.interrupted"
         return found(rule_id, "http_host_rst", pages, passed=contrast, rivals=rivals)
     if not outcomes <= failures.TIMEOUTS:
         return found("http.interrupted", None, pages, passed=contrast)
-    if all(row.received_bytes == 0 for row in pages):
+    # What a server sends before it is asked (session tickets) is no answer.
+    if all(row.received_bytes == 0 or _is_left(row) for row in pages):
         is_tls = any(row.step == "tls" for rows in place.attempts for row in rows)
         rule_id = "http.vanished_contrast" if enough else "http.interrupted"
         return found(
@@ -42,15 +48,26 @@ def judge_transfer(place: Place, failed: list[Observation]) -> Finding:
         )
     reached = max(row.received_bytes for row in pages)
     further = [row for row in contrast if row.received_bytes > MORE * reached]
-    enough = len(pages) >= 2 and bool(further)
+    enough = enough and bool(further)
     return found(
         "http.freeze_contrast" if enough else "http.interrupted",
         "freeze",
         [*pages, *place.missed("tiny_writes")],
         passed=further,
-        rivals=(ruled_out("a broken server or line", further),) if further else (),
+        rivals=rivals if further else (),
         depends_on_silence=True,
     )
+
+
+def _unheard(pages: list[Observation]) -> list[Observation]:
+    """Return the rows if no kernel on the other side acknowledged the request."""
+    is_plain = all(row.bytes_acked is not None and row.bytes_acked <= 1 for row in pages)
+    return pages if is_plain or all(_is_left(row) for row in pages) else []
+
+
+def _is_left(row: Observation) -> bool:
+    """The request was sent again and again, and never acknowledged."""
+    return bool(row.tcp_unacked) and (row.tcp_retransmits or 0) >= RESENT_OFTEN
 
 
 def judge_page(place: Place) -> Finding | None:
@@ -65,7 +82,9 @@ def judge_page(place: Place) -> Finding | None:
         for row in contrast
         if all((row.status_code, row.body_sha256) != (p.status_code, p.body_sha256) for p in plain)
     ]
-    matches = [match for row in plain if (match := match_page(row)) is not None]
+    matches = [
+        match for row in plain if (match := match_page(row)) is not None and not _leads_home(row)
+    ]
     rivals = (ruled_out("the same answer for every name", differing),) if differing else ()
     if any(match.confidence == "specific" for match in matches):
         return found("http.known_page", "blockpage", plain, passed=differing, rivals=rivals)
@@ -76,6 +95,16 @@ def judge_page(place: Place) -> Finding | None:
     if refused and served and all(_is_early(row, place) for row in refused):
         return found("http.early_answer", "blockpage", refused, passed=served, rivals=rivals)
     return None
+
+
+def _leads_home(row: Observation) -> bool:
+    """Whether a redirect stays within the site's own domain: nobody's block page is there."""
+    own = (row.hostname or "").lower().rstrip(".").split(".")[-2:]
+    for header in row.headers:
+        if header.name == "location":
+            host = (urlsplit(header.value).hostname or "").rstrip(".").split(".")[-2:]
+            return len(own) > 1 and host == own
+    return False
 
 
 def _has_tls(place: Place) -> bool:

@@ -119,6 +119,9 @@ def _is_it_me(verdicts: Sequence[Verdict], counted: str) -> str:
         return f"Nothing is wrong: everything measured is reachable; {counted}."
     if any(verdict.state in BLOCKED_STATES for verdict in direct):
         return f"No: the rest of the internet works; {counted}."
+    causes = sorted({v.benign_cause for v in direct if v.benign_cause and v.state != "ok"})
+    if causes:
+        return f"Perhaps: {'; '.join(CAUSE_WORDS[cause] for cause in causes)}; {counted}."
     return f"Probably not: {counted}, yet some targets fail."
 
 

@@ -117,9 +117,49 @@ def test_one_target_can_be_asked_for_by_url(reachwatch: Command) -> None:
     rows = json.loads(done.stdout)["chains"]
     own = [row for row in rows if row["destination"] == "example.org:8443"]
 
-    assert {"start", "tls_failed", "http_slow"} == {row["when"] for row in own}
+    declared = {(row["when"], row["follow_up"]) for row in own}
+
+    assert declared == {
+        ("start", None),
+        ("connect_failed", "udp_twin"),
+        ("hello_failed", "second_hello"),
+        ("hello_failed", "other_name"),
+        ("hello_varies", "small_hello"),
+        ("hello_varies", "large_hello"),
+        ("certificate_failed", "other_name"),
+        ("http_failed", "other_name"),
+        ("http_failed", "tiny_writes"),
+        ("http_slow", "paired"),
+    }
     assert {tuple(row["paths"]) for row in own} == {("/a?b=c",), ()}
     assert any(row["role"] == "control" for row in rows)
+
+
+def test_the_plan_names_what_may_follow_elsewhere(reachwatch: Command) -> None:
+    """Another port of the host and the name at a control's address, each with its cost."""
+    done = reachwatch("check", "https://example.org:8443/", "--dry-run", "--format", "json")
+    rows = json.loads(done.stdout)["chains"]
+    beside = {row["follow_up"]: row for row in rows}
+
+    assert beside["other_port"]["destination"].endswith((":80", ":443", ":853"))
+    assert "example.org:80" in {row["destination"] for row in rows}
+    assert beside["name_elsewhere"]["server_name"] == "example.org"
+    assert beside["name_elsewhere"]["when"] == "last"
+    assert all(row["bytes"] > 0 for row in rows)
+    assert "asked" not in {row["when"] for row in rows}
+
+
+@pytest.mark.parametrize(("also", "follow_up"), [("locate", "hop"), ("residual", "residual")])
+def test_what_disturbs_is_in_the_plan_if_asked_for(
+    reachwatch: Command, also: str, follow_up: str
+) -> None:
+    """It says so, and with what it costs."""
+    words = ["check", "https://example.org/", "--dry-run", "--format", "json", "--also", also]
+    rows = json.loads(reachwatch(*words).stdout)["chains"]
+    asked = [row for row in rows if row["when"] == "asked"]
+
+    assert {row["follow_up"] for row in asked} == {follow_up}
+    assert all(row["bytes"] > 0 for row in asked)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import errno
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from probe.model import failure
+from probe.wire.mtproto.res_pq import Fault
 
 FAILURES_PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
 
@@ -67,6 +69,8 @@ GAI_ROWS = {
     "EAI_MEMORY": "unknown_failure: EAI_MEMORY",
 }
 ROW = re.compile(r"^\| `([a-z_]+)` \| (.+?) \| (.+?) \|$", re.MULTILINE)
+WORD_ROW = re.compile(r"^\| `([A-Za-z_]+)` \| (.+\.) \|$", re.MULTILINE)
+SECOND_TABLE = "\n## Words behind `unknown_failure`\n"
 
 
 @pytest.mark.parametrize("name", ERRNO_ROWS)
@@ -131,6 +135,24 @@ def test_groups_are_of_known_failures() -> None:
 
 def test_every_failure_is_documented() -> None:
     """docs/failures.md has one row per string, sorted, and no other."""
-    rows = ROW.findall(FAILURES_PAGE.read_text(encoding="utf-8"))
+    first, _, _ = FAILURES_PAGE.read_text(encoding="utf-8").partition(SECOND_TABLE)
+    rows = ROW.findall(first)
     assert [name for name, _, _ in rows] == list(failure.FAILURES)
     assert all(meaning.endswith(".") and seen.endswith(".") for _, meaning, seen in rows)
+
+
+def test_words_behind_the_prefix_are_documented() -> None:
+    """Sorted, each once; those that the handshake of MTProto gives are all there."""
+    _, _, second = FAILURES_PAGE.read_text(encoding="utf-8").partition(SECOND_TABLE)
+    words = [word for word, _ in WORD_ROW.findall(second)]
+    assert words == sorted(set(words))
+    faults = {word for part in get_args(Fault) for word in get_args(part) or (part,)}
+    assert {word for word in words if "mtproto" in word} == {*faults, "mtproto_error_CODE"}
+    assert failure.SKIPPED.removeprefix(failure.UNKNOWN_PREFIX) in words
+
+
+@pytest.mark.parametrize("word", ["skipped", "not_mtproto", "mtproto_error_404", "proxy_refused"])
+def test_words_behind_the_prefix_can_be_stored(word: str) -> None:
+    """They fit the pattern, and none is a failure of the first table."""
+    assert re.search(failure.PATTERN, f"{failure.UNKNOWN_PREFIX}{word}")
+    assert word not in failure.FAILURES

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from probe.model.observation import STEPS, Role, Step
+from probe.model.observation import STEPS, FollowUp, Role, Step
 from probe.model.verdict import BLOCKED_STATES, STATES, BenignCause, Mechanism, State
 
 GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"
@@ -18,6 +18,7 @@ SECTIONS: dict[str, Any] = {
     "Benign causes": BenignCause,
     "Steps": Step,
     "Roles": Role,
+    "Follow-ups": FollowUp,
 }
 
 
@@ -40,6 +41,10 @@ def test_tuples_agree_with_their_types() -> None:
 
 
 def test_no_word_has_two_meanings() -> None:
-    """A mechanism and a benign cause never share a name with each other or a state."""
-    words = [w for name in ("States", "Mechanisms", "Benign causes") for w in words_of(name)]
+    """States, mechanisms, benign causes and follow-ups never share a name.
+
+    A step and a follow-up do: `quic` is what one step does, and why.
+    """
+    sections = ("States", "Mechanisms", "Benign causes", "Follow-ups")
+    words = [word for name in sections for word in words_of(name)]
     assert len(words) == len(set(words))

@@ -43,7 +43,7 @@ def test_names_its_schema(targets: Targets) -> None:
 
 def test_licence_and_date(targets: Targets) -> None:
     """The list is free to copy, and says how old it is."""
-    assert (targets.license, targets.updated) == ("CC0-1.0", "2026-11-20")
+    assert (targets.license, targets.updated) == ("CC0-1.0", "2026-11-25")
 
 
 def test_services_are_used_and_sourced(targets: Targets) -> None:
@@ -64,7 +64,10 @@ def test_data_centres(targets: Targets) -> None:
     ports = Counter(e.address for e in pool.endpoints)
     assert set(ports.values()) == {3}
     assert {e.port for e in pool.endpoints} == {443, 80, 5222}
-    assert {e.probes for e in pool.endpoints} == {("tcp",)}
+    assert {e.probes for e in pool.endpoints} == {("tcp", "mtproto")}
+    # The media servers of a data centre go by its number with a minus sign.
+    assert all(e.group == f"dc{e.dc_id}" for e in pool.endpoints)
+    assert {e.dc_id for e in target(targets, "telegram/media").endpoints} == {-2, -4}
 
 
 def test_data_centres_lie_in_the_published_ranges(targets: Targets) -> None:
@@ -131,7 +134,19 @@ def test_controls_are_of_several_operators(targets: Targets) -> None:
         "known_good",
         "innocuous_name",
         "resolvable_name",
+        "portal_check",
+        "unroutable",
+        "no_resolver",
     }
+
+
+def test_special_controls_are_where_they_must_be(targets: Targets) -> None:
+    """Nobody can be at the one (RFC 5737); two operators speak QUIC, for its contrast."""
+    (nobody,) = (c for c in targets.controls if c.kind == "unroutable")
+    assert ipaddress.ip_address(nobody.address) in ipaddress.ip_network("192.0.2.0/24")
+    assert len({c.operator for c in targets.controls if c.has_quic}) >= 2
+    answering = {c.address for c in targets.controls if c.kind == "no_resolver"}
+    assert not answering & {r.address for r in targets.resolvers}
 
 
 def test_resolvers_cover_every_protocol(targets: Targets) -> None:

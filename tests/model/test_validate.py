@@ -76,6 +76,7 @@ SMALL: dict[str, Any] = {
 }
 
 ENDPOINT = ("targets", 0, "endpoints", 0)
+ORDER = "dns, tcp, tls, http, mtproto, quic, ech"
 
 
 def problems_of(data: bytes) -> tuple[Problem, ...]:
@@ -225,10 +226,18 @@ def test_host_names(name: str) -> None:
     [
         ("192.0.2.1", ["dns", "tcp"], "an IP address has nothing to ask dns for"),
         ("a.example", ["tcp"], "a host name needs the dns probe"),
-        ("192.0.2.1", ["tls", "tcp"], "not in wire order (dns, tcp, tls, http), each at most once"),
-        ("192.0.2.1", ["tcp", "tcp"], "not in wire order (dns, tcp, tls, http), each at most once"),
+        ("192.0.2.1", ["tls", "tcp"], f"not in wire order ({ORDER}), each at most once"),
+        ("192.0.2.1", ["tcp", "tcp"], f"not in wire order ({ORDER}), each at most once"),
         ("192.0.2.1", ["tls"], "tls needs tcp"),
         ("a.example", ["dns", "http"], "http needs tcp"),
+        ("192.0.2.1", ["mtproto"], "mtproto needs tcp"),
+        ("192.0.2.1", ["tcp", "quic"], "quic needs tls"),
+        ("192.0.2.1", ["tcp", "ech"], "ech needs tls"),
+        (
+            "192.0.2.1",
+            ["tcp", "tls", "mtproto"],
+            "mtproto is spoken on a connection of its own",
+        ),
     ],
 )
 def test_bad_probes(address: str, probes: list[str], message: str) -> None:
@@ -237,9 +246,12 @@ def test_bad_probes(address: str, probes: list[str], message: str) -> None:
     assert f"$.targets[0].endpoints[0].probes: {message}" in problems_with(*changes)
 
 
-@pytest.mark.parametrize("probes", [["tcp"], ["tcp", "http"], ["tcp", "tls", "http"]])
-def test_plain_http_needs_no_tls(probes: list[str]) -> None:
-    """http without tls is plain HTTP, and fine."""
+@pytest.mark.parametrize(
+    "probes",
+    [["tcp"], ["tcp", "http"], ["tcp", "mtproto"], ["tcp", "tls", "http", "quic", "ech"]],
+)
+def test_probes_that_go_together(probes: list[str]) -> None:
+    """http without tls is plain HTTP, and fine; other ways go beside TLS over TCP."""
     document = mutation.replaced(SMALL, (*ENDPOINT, "probes"), probes)
     assert load_targets(orjson.dumps(document)).targets[0].endpoints[0].probes == tuple(probes)
 
@@ -309,6 +321,15 @@ def test_plain_http_needs_no_tls(probes: list[str]) -> None:
 def test_meaning(path: mutation.Path, value: Any, problem: str) -> None:
     """Each rule that a schema cannot state has words of its own."""
     assert any(line.startswith(problem) for line in problems_with((path, value)))
+
+
+@pytest.mark.parametrize("kind", ["known_good", "portal_check", "unroutable", "no_resolver"])
+def test_controls_that_must_not_depend_on_dns(kind: str) -> None:
+    """Each is placed by an address."""
+    named = (("controls", 0, "address"), "k.example")
+    assert problems_with((("controls", 0, "kind"), kind), named) == [
+        f"$.controls[0].address: a control of kind {kind} needs an IP address"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """A plan is a promise: seeded, within the list, within the families, without secrets."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import pytest
@@ -11,20 +12,21 @@ from hypothesis import strategies as st
 
 from facts import targets_of
 from probe.model.step import (
-    NO_TRUST,
     PUBLIC_TRUST,
     Chain,
     DnsLookup,
+    HelloProbe,
     HttpRequest,
     Plan,
     ProxyConnect,
+    QuicHandshake,
     TlsHandshake,
 )
 from probe.model.target import Control, Endpoint, Resolver, Targets
 from probe.model.validate import load_targets
 from probe.plan.build import MAX_ADDRESSES, Options, build_plan, trust_anchors
-from probe.verdict.pace import MIN_PAIRS
-from probe.wire.addresses import is_address
+from probe.plan.follow_ups import Asked
+from probe.wire.addresses import is_address, is_expected, parse_ranges
 
 SHIPPED = load_targets((Path(__file__).parent.parent.parent / "targets.json").read_bytes())
 
@@ -34,6 +36,7 @@ OPTIONS = st.builds(
     families=st.sampled_from(FAMILIES),
     proxies=st.lists(st.sampled_from(["socks5", "http_connect"]), max_size=3).map(tuple),
     seed=st.integers(0, 2**32),
+    asked=st.frozensets(st.sampled_from(get_args(Asked))),
 )
 
 
@@ -58,7 +61,17 @@ ENDPOINTS = st.builds(
     Endpoint,
     address=st.one_of(NAMES, st.ip_addresses().map(str)),
     port=st.integers(1, 65535),
-    probes=st.sampled_from([("tcp",), ("dns", "tcp"), ("tcp", "tls"), ("tcp", "tls", "http")]),
+    probes=st.sampled_from(
+        [
+            ("tcp",),
+            ("dns", "tcp"),
+            ("tcp", "tls"),
+            ("tcp", "http"),
+            ("tcp", "mtproto"),
+            ("tcp", "tls", "http"),
+            ("tcp", "tls", "http", "quic", "ech"),
+        ]
+    ),
     group=st.sampled_from(["", "dc1", "dc2"]),
 )
 RESOLVERS = (
@@ -70,6 +83,7 @@ CONTROLS = (
     Control(id="k4", kind="known_good", address="192.0.2.1", server_name="one.example"),
     Control(id="k6", kind="known_good", address="2001:db8::1", server_name="two.example", path="/"),
     Control(id="i", kind="innocuous_name", server_name="example.com"),
+    Control(id="n", kind="no_resolver", address="192.0.2.7", port=53, server_name="one.example"),
     Control(id="r", kind="resolvable_name", server_name="www.example.org"),
 )
 SMALL = st.lists(ENDPOINTS, min_size=1, max_size=5).map(
@@ -90,7 +104,7 @@ def test_the_same_seed_gives_the_same_plan(targets: Targets, options: Options) -
     plan = build_plan(targets, options)
     assert plan == build_plan(targets, options)
 
-    other = build_plan(targets, Options(families=options.families, proxies=options.proxies, seed=1))
+    other = build_plan(targets, dataclasses.replace(options, seed=1))
     assert sorted(map(repr, other.chains)) == sorted(map(repr, plan.chains))
     assert (other.controls, other.lookups, other.budget) == (
         plan.controls,
@@ -102,34 +116,57 @@ def test_the_same_seed_gives_the_same_plan(targets: Targets, options: Options) -
 @settings(max_examples=50, deadline=None)
 @given(LISTS, OPTIONS)
 def test_every_destination_is_named_by_the_list(targets: Targets, options: Options) -> None:
-    """Address or host and port of each chain, each question's name, each server name."""
+    """Address or host of each chain, its port, each question's name, each server name.
+
+    What follows a failure may also knock at another port of the same host, and at the
+    next address, if that is in the service's own published ranges.
+    """
     endpoints = [e for t in targets.targets for e in t.endpoints]
     places = {
         *((e.address, e.port) for e in endpoints),
         *((c.address, c.port) for c in targets.controls),
         *((r.address or None, r.port or 53) for r in targets.resolvers),
     }
+    hosts = {where for where, _ in places}
     names = {
         *(e.address for e in endpoints),
         *(e.server_name for e in endpoints),
         *(c.server_name for c in targets.controls),
         *(r.server_name for r in targets.resolvers),
     }
+    innocuous = [c.server_name for c in targets.controls if c.kind == "innocuous_name"]
+    paths = {*(e.path for e in endpoints), *(c.path for c in targets.controls), "/"}
+    ranges = {s.id: parse_ranges(s.address_ranges) for s in targets.services}
+
+    def is_named(name: str) -> bool:
+        return name in names or any(name.endswith(f".{base}") for base in innocuous)
+
     plan = build_plan(targets, options)
     for chain in chains_of(plan):
-        assert (chain.address or chain.hostname, chain.port) in places
+        where = chain.address or chain.hostname
+        if chain.follow_up == "neighbour":
+            assert chain.address is not None
+            assert chain.owner.service_id is not None
+            assert is_expected(chain.address, ranges[chain.owner.service_id])
+        elif chain.follow_up == "other_port":
+            assert where in hosts
+            assert chain.port in {80, 443, 853}
+        else:
+            assert (where, chain.port) in places
         for step in chain.steps:
-            if isinstance(step, DnsLookup):
-                assert step.hostname in names
-                assert step.resolver in targets.resolvers
-            if isinstance(step, TlsHandshake):
-                assert step.server_name in names
-            if isinstance(step, HttpRequest):
-                assert step.host in names
-                assert step.path in {
-                    *(e.path for e in endpoints),
-                    *(c.path for c in targets.controls),
-                }
+            match step:
+                case DnsLookup():
+                    assert step.hostname in names
+                    assert step.resolver in targets.resolvers or step.resolver.id in {
+                        c.id for c in targets.controls if c.kind == "no_resolver"
+                    }
+                case TlsHandshake() | HelloProbe() | QuicHandshake():
+                    assert is_named(step.server_name)
+                case HttpRequest():
+                    assert is_named(step.host)
+                    assert step.path in paths
+                case _:
+                    pass
 
 
 @settings(max_examples=50, deadline=None)
@@ -149,42 +186,31 @@ def test_families_filter(targets: Targets, options: Options) -> None:
 def test_each_endpoint_is_measured_directly_and_through_each_proxy(
     targets: Targets, options: Options
 ) -> None:
-    """One chain each, and no proxy's place or secret: the plan does not know them."""
+    """One chain each, and no proxy's place or secret: the plan does not know them.
+
+    QUIC to the same endpoint is one more, and never through a proxy.
+    """
     plan = build_plan(targets, options)
-    wanted = sum(
-        not is_address(e.address) or (6 if ":" in e.address else 4) in options.families
+    wanted = [
+        e
         for t in targets.targets
         for e in t.endpoints
-    )
+        if not is_address(e.address) or (6 if ":" in e.address else 4) in options.families
+    ]
+    ordinary = [chain for chain in plan.chains if chain.follow_up is None]
+    beside = [chain for chain in plan.chains if chain.follow_up is not None]
 
-    assert len(plan.chains) == wanted * (1 + len(options.proxies))
-    for chain in plan.chains:
+    assert len(ordinary) == len(wanted) * (1 + len(options.proxies))
+    assert {chain.follow_up for chain in beside} <= {"quic"}
+    assert len(beside) == sum({"quic", "tls"} <= {*e.probes} for e in wanted)
+    for chain in ordinary:
         tunnels = [step for step in chain.steps if isinstance(step, ProxyConnect)]
         assert len(tunnels) == (chain.proxy_id is not None)
         if tunnels:
             assert chain.proxy_id == f"proxy-{tunnels[0].proxy_index + 1}"
             assert chain.tactic == options.proxies[tunnels[0].proxy_index]
-    for chain in (*plan.controls, *plan.lookups, *plan.follow_ups):
+    for chain in (*plan.controls, *plan.lookups, *beside, *plan.follow_ups):
         assert chain.proxy_id is None
-
-
-@settings(max_examples=50, deadline=None)
-@given(LISTS, OPTIONS)
-def test_follow_ups_belong_to_a_chain(targets: Targets, options: Options) -> None:
-    """Each has an owner whose direct chain shakes hands at the same place, and another name."""
-    plan = build_plan(targets, options)
-    direct = {chain.owner: chain for chain in plan.chains if chain.proxy_id is None}
-    for follow_up in plan.follow_ups:
-        chain = direct[follow_up.owner]
-        assert (follow_up.address, follow_up.hostname, follow_up.port) == (
-            chain.address,
-            chain.hostname,
-            chain.port,
-        )
-        assert follow_up.role == "contrast"
-        assert follow_up.trigger != "start"
-        (hello,) = [s for s in follow_up.steps if isinstance(s, TlsHandshake)]
-        assert hello.trust == NO_TRUST
 
 
 @settings(max_examples=50, deadline=None)
@@ -230,34 +256,6 @@ def test_probes_decide_the_steps() -> None:
     assert isinstance(page, HttpRequest)
     assert (page.host, page.path) == ("a.example", "/x")
     assert chains["a.example:443"].max_addresses == MAX_ADDRESSES
-
-
-def test_the_innocuous_name_that_pairs() -> None:
-    """The one for this target or for any; none, no follow-up."""
-    endpoint = Endpoint(address="192.0.2.9", port=443, probes=("tcp", "tls"), server_name="a.b")
-    other = Control(id="o", kind="innocuous_name", server_name="other.example", pairs_with="b/web")
-    own = Control(id="p", kind="innocuous_name", server_name="own.example", pairs_with="a/web")
-
-    plan = build_plan(targets_of(endpoint, controls=[other, own]), Options())
-    (hello,) = [s for s in plan.follow_ups[0].steps if isinstance(s, TlsHandshake)]
-
-    assert hello.server_name == "own.example"
-    assert build_plan(targets_of(endpoint, controls=[other]), Options()).follow_ups == ()
-
-
-def test_a_page_gets_a_paired_transfer() -> None:
-    """The contrast of a slow page transfers the same page under the other name."""
-    targets = targets_of(
-        Endpoint(address="a.example", port=443, probes=("tcp", "tls", "http")), controls=CONTROLS
-    )
-    triggers = {f.trigger: f for f in build_plan(targets, Options()).follow_ups}
-
-    assert set(triggers) == {"tls_failed", "http_slow"}
-    page = triggers["http_slow"].steps[-1]
-    assert isinstance(page, HttpRequest)
-    assert page.host == "a.example"
-    # A throttling rule needs so many; fewer could never be enough.
-    assert triggers["http_slow"].attempts >= MIN_PAIRS
 
 
 @pytest.mark.parametrize("pages", [(True, False), (False, True)])

@@ -181,6 +181,7 @@ def closed_port(*members: tuple[str, str]) -> Scene:
 RESOLVABLE = {"role": "control", "control_id": "resolvable_name/x", **NOBODY}
 ANSWERING = {"role": "control", "control_id": "no_resolver/x", "follow_up": "no_resolver", **NOBODY}
 PROHIBITED = {"icmp_type": 3, "icmp_code": 13, "icmp_origin": "path"}
+OWN_WORD = {**PROHIBITED, "icmp_origin": "local"}
 PROXIED = {"tactic": "socks5", "proxy_id": "proxy-1"}
 LONG = {"first_flight_bytes": 1700}
 DENIALS: tuple[tuple[str, Mechanism], ...] = (
@@ -300,6 +301,10 @@ CASES = [
     Case(
         "tcp.unreachable", "impaired", "ip_reject", 0, 1,
         lambda: twice(clean(), ("tcp", "host_unreachable")),
+    ),
+    Case(
+        "tcp.own_firewall", "insufficient", "ip_reject", 0, 1,
+        lambda: twice(clean(), ("tcp", "host_unreachable"), **OWN_WORD),
     ),
     Case(
         "tcp.port", "impaired", "port_block", 0, 1,

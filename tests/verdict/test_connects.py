@@ -7,7 +7,7 @@ import pytest
 from facts import Scene
 from probe.model.verdict import BLOCKED_STATES
 from probe.verdict.judge import judge
-from verdict.cases import PROHIBITED, closed_port, in_three_networks
+from verdict.cases import OWN_WORD, PROHIBITED, closed_port, in_three_networks
 from verdict.scenes import (
     CONNECTED,
     OK,
@@ -110,6 +110,36 @@ def test_working_ipv6_is_measured() -> None:
     assert verdict_of(scene).rule_id == "tcp.silent_networks"
 
 
+def after_success(*steps: tuple[str, str | None], waited_s: float = 12.0) -> Scene:
+    """An address that answered, and what it met when it was asked again."""
+    scene = clean().chain(*OK, address=A)
+    return scene.chain(*steps, address=A, t0=20.0, t=20.0 + waited_s)
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        after_success(*SILENT, waited_s=3.0),
+        after_success(*REFUSED),
+        after_success(*SILENT).chain(*OK, address=A, t0=40.0, t=41.0),
+        after_success(*SILENT).control("heartbeat", *SILENT, t0=21.0, t=23.5),
+    ],
+    ids=["a short wait", "refused", "and then answered again", "a line that was gone"],
+)
+def test_a_success_is_not_unmade_by_chance(scene: Scene) -> None:
+    """One more visit that failed is not the whole."""
+    assert verdict_of(scene).state == "ok"
+
+
+def test_a_line_that_died_at_the_end_is_no_late_block() -> None:
+    """Nothing anywhere answered after the silence began: imported runs have no last controls."""
+    scene = Scene()
+    for number in range(3):
+        scene.chain(*OK, address=f"91.108.{number}.1")
+    scene.chain(*SILENT, address="91.108.0.1", t0=20.0, t=32.0)
+    assert verdict_of(scene).state not in BLOCKED_STATES
+
+
 @pytest.mark.parametrize("code", [0, 1, 3, 4])
 def test_a_broken_route_is_no_policy(code: int) -> None:
     """A router that knows no way, or a host that is not there, says another code."""
@@ -121,6 +151,13 @@ def test_a_host_that_forbids_is_no_router_on_the_path() -> None:
     """The service's own firewall answers with the same code, from its own address."""
     columns = {**PROHIBITED, "icmp_origin": "target"}
     assert verdict_of(in_three_networks(*UNREACHABLE, **columns)).rule_id == "tcp.unreachable"
+
+
+def test_a_firewall_of_this_device_is_nobody_elses() -> None:
+    """However many networks it forbids."""
+    verdict = verdict_of(in_three_networks(*UNREACHABLE, **OWN_WORD))
+    assert (verdict.rule_id, verdict.state) == ("tcp.own_firewall", "insufficient")
+    assert verdict.benign_cause == "local_interception"
 
 
 @pytest.mark.parametrize("addresses", [(A,), (A, B)])

@@ -146,6 +146,12 @@ def test_controls_that_were_asked_speak_for_themselves() -> None:
     assert assess(answering(9).controls(TIMEOUT, TIMEOUT).rows).state == "failed"
 
 
+def test_witnesses_of_before_do_not_answer_for_after() -> None:
+    """The one control that was asked was lost in between."""
+    scene = answering(9).controls(None).controls(TIMEOUT, attempt=2)
+    assert assess(scene.rows).state != "ok"
+
+
 # -- special controls --------------------------------------------------------------------
 
 

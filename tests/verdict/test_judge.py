@@ -100,7 +100,7 @@ def evidence(draw: st.DrawFn) -> dict[str, Any]:
         "received_bytes": draw(st.sampled_from([0, 16_000, 60_000])),
         "first_flight_bytes": draw(st.sampled_from([None, 517, 1700])),
         "tcp_retransmits": draw(st.sampled_from([None, 0, 2])),
-        "icmp_origin": draw(st.sampled_from([None, None, "path", "target"])),
+        "icmp_origin": draw(st.sampled_from([None, None, "path", "target", "local"])),
         "icmp_code": draw(st.sampled_from([None, 1, 13])),
         "verify_code": draw(st.sampled_from([None, 10, 20])),
         "server_name": draw(st.sampled_from([None, "a.example", "www.example"])),

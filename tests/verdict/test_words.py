@@ -14,16 +14,12 @@ from probe.verdict.words import (
     summarise,
     three_answers,
 )
-
-A = "91.108.56.1"
-TIMEOUT = "generic_timeout_error"
-OK = (("tcp", None), ("tls", None))
-RESET = (("tcp", None), ("tls", "connection_reset"))
+from verdict.cases import CASES, Case, presented, ways
+from verdict.scenes import OK, RESET_HELLO, SILENT, TIMEOUT, A, clean, twice, verdict_of
 
 
 def blocked(scene: Scene) -> Scene:
-    scene.chain(*RESET, address=A).chain(*RESET, address=A)
-    return scene.chain(*OK, address=A, role="contrast")
+    return twice(scene, *RESET_HELLO).beside("other_name", *OK, address=A)
 
 
 def test_every_word_of_the_vocabulary_has_words() -> None:
@@ -79,6 +75,37 @@ def test_what_was_not_measured_is_not_called_reachable() -> None:
     answers = three_answers(unmeasured(rows, [("a/web", "a", "all_of")]))
     assert answers.how == "Not enough data."
     assert "Nothing is wrong" not in answers.is_it_me
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.mechanism is not None])
+def test_a_mechanism_is_said_as_surely_as_it_is_known(case: Case) -> None:
+    """A finding is stated; a resemblance is called one."""
+    verdict = verdict_of(case.scene())
+    assert verdict.mechanism is not None
+    is_finding = verdict.state in {"ok", "blocked", "likely_blocked"}
+
+    assert MECHANISM_WORDS[verdict.mechanism] in verdict.summary
+    assert ("looks like" in verdict.summary) is not is_finding
+
+
+def test_a_way_that_is_closed_beside_one_that_works() -> None:
+    """Everything works, and something is done to it all the same."""
+    answers = three_answers(judge(ways("quic", TIMEOUT, None).rows))
+    assert answers.is_it_me.startswith("No:")
+    assert MECHANISM_WORDS["quic_sni_drop"] in answers.how
+    assert "quic.name_contrast" in answers.how
+    assert answers.what_works == "The direct way: 1/1 targets."
+
+
+def test_a_line_that_explains_it_is_named() -> None:
+    """An antivirus on this device, or a line that loses packets."""
+    kaspersky = "CN=Kaspersky Anti-Virus Personal Root Certificate,O=AO Kaspersky Lab"
+    for scene, cause in (
+        (presented(kaspersky), CAUSE_WORDS["local_interception"]),
+        (twice(clean(), *SILENT).control("unroutable", ("tcp", None)), "intercepts"),
+    ):
+        assert cause in verdict_of(scene).summary
+        assert "Nothing is wrong" not in three_answers(judge(scene.rows)).is_it_me
 
 
 @pytest.mark.parametrize("rows", [blocked(Scene().controls(None, None)).rows])
