@@ -118,8 +118,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     errno name, verify code or protocol reason. ``loop_lag_s`` is the largest
     delay of our own event loop while the step ran: facts timed under load say so.
     ``first_byte_s`` runs from the step's first byte sent to the first one received.
-    ``icmp_origin`` says whether an ICMP error came from the address itself, from this
-    device, or from somebody on the path; who that was is not kept.
+    ``icmp_origin`` says whether an ICMP error came from the address's own network (/24,
+    /48), from this device, or from somebody on the path; who that was is not kept.
     """
 
     observation_id: Annotated[str, Meta(pattern=r"^o[0-9]{5,}$")]

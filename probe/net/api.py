@@ -34,7 +34,7 @@ class IcmpError(NamedTuple):
 
     ``type`` and ``code`` are as received, so IPv4 and IPv6 number differently: a
     prohibition is 3/13 in ICMP and 1/1 in ICMPv6. ``origin`` is ``target`` if the
-    error came from the address that the socket speaks to, ``local`` if from this
+    error came from the network (/24, /48) that the socket speaks to, ``local`` if from this
     device itself (its firewall), else ``path``; a sender can be forged, so ``target`` is
     a claim. Who on the path it was is not kept: it
     may be a router of the volunteer's provider.

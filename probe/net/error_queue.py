@@ -33,6 +33,8 @@ _ORIGINS: Final = frozenset({2, 3})
 _ANCILLARY_BYTES: Final = 256
 """The error and its sender take 64; the hop limit that UDP sockets ask for, 24."""
 
+IPV4_BYTES: Final = 4
+
 _MAX_QUEUED: Final = 64
 """Entries taken at once: more is a flood, and the rest is raised by the next call."""
 
@@ -106,11 +108,17 @@ def parse_icmp_error(ancillary: Iterable[Ancillary], peer: str, own: str = "") -
         _, origin, icmp_type, code, *_ = _ERROR.unpack_from(value)
         if origin in _ORIGINS:
             offender = _offender(value[_ERROR.size :])
-            if offender == ip_address(peer).packed:
+            # A router in the address's own network is the operator's border.
+            if _network(offender) == _network(ip_address(peer).packed):
                 return IcmpError(icmp_type, code, "target")
             is_own = bool(own) and offender == ip_address(own).packed
             return IcmpError(icmp_type, code, "local" if is_own else "path")
     return None
+
+
+def _network(packed: bytes) -> bytes:
+    """Return the /24 or /48 of a packed address."""
+    return packed[: 3 if len(packed) == IPV4_BYTES else 6]
 
 
 def _offender(sockaddr: bytes) -> bytes:

@@ -226,6 +226,7 @@ class _Walker:
                 row = await self._connected(spec, network)
             if self._connection is not None:
                 await turn.take()
+                await self._limits.hello(network, names[0])
         else:
             row = await self._connected(spec, network)
         if self._connection is not None:

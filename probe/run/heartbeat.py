@@ -74,7 +74,7 @@ class Heartbeat:
     async def wait_for_calm(self) -> None:
         """Wait while beats fail, but not for ever."""
         started = trio.current_time()
-        with trio.move_on_after(self._patience_s):
+        with trio.move_on_after(max(0.0, self._patience_s)):
             await self._calm.wait()
         self._patience_s -= trio.current_time() - started
 

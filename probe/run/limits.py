@@ -58,6 +58,14 @@ class Pacer:
         self._next = turn + self._gap_s
         await trio.sleep_until(turn)
 
+    def due_in_s(self) -> float:
+        """Return the seconds until the next start may happen."""
+        return max(0.0, self._next - trio.current_time())
+
+    def count(self) -> None:
+        """A start happens now."""
+        self._next = trio.current_time() + self._gap_s
+
 
 class Turn:
     """A turn to have a connection that shakes hands; `lend` gives it away for a while."""
@@ -92,6 +100,27 @@ class Turn:
             nursery.cancel_scope.cancel()
 
 
+class _Spacing:
+    """The gaps between events in one network, and between those that name one server."""
+
+    def __init__(self) -> None:
+        self._networks: dict[str, Pacer] = defaultdict(lambda: Pacer(NETWORK_GAP_S))
+        self._names: dict[tuple[str, str], Pacer] = defaultdict(lambda: Pacer(SAME_NAME_GAP_S))
+
+    async def wait_turn(self, network: str, server_name: str) -> None:
+        """Wait until both allow an event, which then counts with both.
+
+        One after the other would not do: whoever waits for the second comes late, and
+        the next one of the first follows closer than its gap.
+        """
+        pacers = (self._names[network, server_name], self._networks[network])
+        await trio.lowlevel.checkpoint()
+        while wait_s := max(p.due_in_s() for p in pacers):  # noqa: ASYNC110 - others move it
+            await trio.sleep(wait_s)
+        for pacer in pacers:
+            pacer.count()
+
+
 class Limits:
     """The limits of one run."""
 
@@ -101,8 +130,8 @@ class Limits:
         self._handshakes: dict[str, trio.CapacityLimiter] = defaultdict(
             lambda: trio.CapacityLimiter(HANDSHAKES_PER_NETWORK)
         )
-        self._networks: dict[str, Pacer] = defaultdict(lambda: Pacer(NETWORK_GAP_S))
-        self._names: dict[tuple[str, str], Pacer] = defaultdict(lambda: Pacer(SAME_NAME_GAP_S))
+        self._starts = _Spacing()
+        self._hellos = _Spacing()
         self._connects: dict[str, trio.CapacityLimiter] = defaultdict(
             lambda: trio.CapacityLimiter(CONNECTS_PER_NETWORK)
         )
@@ -122,11 +151,18 @@ class Limits:
         turn = Turn(self._handshakes[network])
         await turn.take()
         try:
-            await self._names[network, server_name].wait_turn()
-            await self._networks[network].wait_turn()
+            await self._starts.wait_turn(network, server_name)
             yield turn
         finally:
             turn.give()
+
+    async def hello(self, network: str, server_name: str) -> None:
+        """Wait until the connection that is open may name its server.
+
+        Starts are spaced, but connects that hang together are answered together, and
+        what a middlebox counts are hellos.
+        """
+        await self._hellos.wait_turn(network, server_name)
 
     def connect(self, network: str) -> trio.CapacityLimiter:
         """Return the limiter for connects into a network."""

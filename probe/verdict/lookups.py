@@ -21,6 +21,10 @@ _DENIED: dict[str, Mechanism] = {
 }
 
 
+_NULL = frozenset({"0.0.0.0", "::", "127.0.0.1", "::1"})  # noqa: S104 - answers, not a bind
+"""What filters for the home answer (Pi-hole, AdGuard, family settings of providers)."""
+
+
 def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
     """Judge the ordinary resolver's answers against the other resolvers'.
 
@@ -38,7 +42,8 @@ def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
         return found("dns.two_answers", "dns_injection", doubled, tried=len(rows))
     answered = [row for row in ordinary if row.failure is None]
     if answered:
-        return _judge_answers(answered, honest, around)
+        is_wide = any(row.failure is None and _is_bogus(row) for row in others)
+        return _judge_answers(answered, honest, around, is_wide=is_wide)
     if ordinary[0].resolver_id in around.broken:
         return found("dns.resolver_broken", None, ordinary)
     if not honest:
@@ -73,14 +78,20 @@ def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
 
 
 def _judge_answers(
-    answered: Sequence[Observation], honest: Sequence[Observation], around: Surroundings
+    answered: Sequence[Observation],
+    honest: Sequence[Observation],
+    around: Surroundings,
+    *,
+    is_wide: bool,
 ) -> Finding | None:
-    """Judge addresses that the ordinary resolver gives."""
+    """Judge addresses that the ordinary resolver gives; ``is_wide``: others give such too."""
     if all(_is_bogus(row) for row in answered):
         if not honest:
             return None
         rivals = (ruled_out("a list that expects such an address", honest),)
-        return found("dns.bogon", "dns_bogon", answered, passed=honest, rivals=rivals)
+        given = frozenset[str]().union(*(addresses_in(row) for row in answered))
+        rule_id = "dns.null_answer" if given <= _NULL and not is_wide else "dns.bogon"
+        return found(rule_id, "dns_bogon", answered, passed=honest, rivals=rivals)
     given = frozenset[str]().union(*(addresses_in(row) for row in answered))
     # Who forges for one resolver in clear text forges for all of them.
     sealed = [row for row in honest if row.resolver_protocol in ENCRYPTED] or honest
@@ -94,7 +105,8 @@ def _judge_answers(
     known = [a for a, match in matches.items() if match is not None and match.kind == "censor"]
     rivals = (ruled_out("another, equally good, address of the service", witnesses or honest),)
     if given <= around.convicted.keys():
-        is_sure = any(row.step == "tls" for row in witnesses)
+        # A trusted certificate for another name may be an edge set up wrongly.
+        is_sure = any(row.failure == failures.SSL_UNKNOWN_AUTHORITY for row in witnesses)
         rule_id = "dns.certificate_contrast" if is_sure else "dns.one_for_many"
         return found(rule_id, "dns_hijack", [*answered, *witnesses], passed=honest, rivals=rivals)
     if len(known) == len(given):

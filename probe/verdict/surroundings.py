@@ -177,7 +177,11 @@ def _convicted(
     for address, names in clear.items():
         if address in vouched:
             continue
-        lied = {n: own for n, own in names.items() if honest[n] and address not in honest[n]}
+        lied = {
+            name: own
+            for name, own in names.items()
+            if honest[name] and address not in honest[name] and not _is_published(address, own)
+        }
         if not lied:
             continue
         verified = any(other in vouched for name in lied for other in honest[name])
@@ -187,6 +191,17 @@ def _convicted(
         elif len(lied) > 1 and len(places) > 1:
             found[address] = tuple(o for own in lied.values() for o in own)
     return found
+
+
+def _is_published(address: str, rows: Iterable[Observation]) -> bool:
+    """Whether the address is in the ranges that the service's operator publishes."""
+    return any(
+        answer.is_expected
+        for row in rows
+        for response in row.responses
+        for answer in response.answers
+        if answer.value == address
+    )
 
 
 def _issuers(rows: Iterable[Observation]) -> dict[tuple[str | None, str], frozenset[str]]:
