@@ -167,7 +167,7 @@ class Scene:
                         type=query_type,
                         value=value,
                         ttl_s=60,
-                        is_bogon=value.startswith(("10.", "127.")),
+                        is_bogon=value.startswith(("10.", "127.", "0.")) or value == "::",
                         is_expected=None,
                     )
                     for value in addresses

@@ -69,6 +69,10 @@ PORTAL_BODY_BYTES: Final = 2048
 MAX_ADDRESSES: Final = 4
 """Addresses tried per endpoint and family; more would not change n of N."""
 
+NAMES_TO_RESOLVE: Final = 3
+"""Control names asked of the ordinary resolver: one that it does not know makes its
+failures for other names its own."""
+
 NAMES_PER_CONNECTION: Final = 32
 """Names asked one after another on one DoT/DoH/TCP connection: at 60 ms RTT two
 seconds; longer lists use several connections."""
@@ -132,11 +136,10 @@ def build_plan(targets: Targets, options: Options) -> Plan:
         if _in_families(control.address, options.families)
         for chain in _control_chains(targets, control)
     ]
-    for control in targets.controls:
-        if control.kind == "resolvable_name":
-            names.setdefault(control.server_name, _Name([], (), is_page=False)).owners.append(
-                _control_owner(control)
-            )
+    for control in _names_to_resolve(targets):
+        names.setdefault(control.server_name, _Name([], (), is_page=False)).owners.append(
+            _control_owner(control)
+        )
     lookups = _lookups(targets, names, options)
     for resolver in targets.resolvers:
         if resolver.protocol in {"dot", "doh"} and _in_families(resolver.address, options.families):
@@ -305,6 +308,20 @@ def _quic_controls(targets: Targets, options: Options) -> list[Chain]:
     ]
 
 
+def _names_to_resolve(targets: Targets) -> list[Control]:
+    """Controls whose names the ordinary resolver is asked for: does it know any, and all?"""
+    asked = [c for c in targets.controls if c.kind == "resolvable_name"]
+    by_operator = {c.operator or c.id: c for c in targets.controls if c.kind == "known_good"}
+    return [*asked, *list(by_operator.values())[: max(0, NAMES_TO_RESOLVE - len(asked))]]
+
+
+def _ordinary_resolver(targets: Targets) -> Resolver | None:
+    """Return the resolver that applications use: the system's, else the first over UDP."""
+    system = [r for r in targets.resolvers if r.protocol == "system"]
+    clear = [r for r in targets.resolvers if r.protocol == "udp"]
+    return next(iter([*system, *clear]), None)
+
+
 def _lookups(targets: Targets, names: dict[str, _Name], options: Options) -> list[Chain]:
     types: tuple[QueryType, ...] = tuple(
         "AAAA" if family == 6 else "A" for family in options.families
@@ -316,6 +333,7 @@ def _lookups(targets: Targets, names: dict[str, _Name], options: Options) -> lis
         next((r for r in targets.resolvers if r.protocol == protocol), None)
         for protocol in ("udp", "doh")
     ]
+    ordinary = _ordinary_resolver(targets)
     chains: list[Chain] = []
     for resolver in targets.resolvers:
         if resolver.address and not _in_families(resolver.address, options.families):
@@ -331,7 +349,8 @@ def _lookups(targets: Targets, names: dict[str, _Name], options: Options) -> lis
             )
             for hostname, name in names.items()
             for query_type in types
-            if resolver.protocol == "system"
+            if resolver == ordinary
+            or resolver.protocol == "system"
             or (name.owners[0].control_id is None and (name.is_page or resolver in brief))
         ]
         chains.extend(_resolver_chains(targets, resolver, specs))

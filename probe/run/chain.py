@@ -211,6 +211,7 @@ class _Walker:
         await self._limits.pacer.wait_turn()
         if isinstance(spec, UdpProbe):
             return await udp_probe(self._context, spec, self._way.address, self._way.port)
+        await self._limits.hello(network_of(self._way.address), spec.server_name)
         self._progress.enter("quic")
         return await quic_handshake(self._context, spec, self._way.address, self._way.port)
 

@@ -34,7 +34,9 @@ class Heartbeat:
     attempt: Callable[[Chain, int], Awaitable[list[Observation]]]
     is_good: Callable[[Observation], bool]
     _failing_since: float | None = None
-    _patience_s: float = MAX_PAUSE_S
+    _waiting: int = 0
+    _waiting_since: float = 0.0
+    _waited_s: float = 0.0
     _bad: list[tuple[float, float]] = field(default_factory=list)
     _calm: trio.Event = field(default_factory=trio.Event)
 
@@ -73,13 +75,24 @@ class Heartbeat:
 
     async def wait_for_calm(self) -> None:
         """Wait while beats fail, but not for ever."""
-        started = trio.current_time()
-        with trio.move_on_after(max(0.0, self._patience_s)):
-            await self._calm.wait()
-        self._patience_s -= trio.current_time() - started
+        if not self._waiting:
+            self._waiting_since = trio.current_time()
+        self._waiting += 1
+        try:
+            with trio.move_on_after(self._left_s()):
+                await self._calm.wait()
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._waited_s += trio.current_time() - self._waiting_since
+
+    def _left_s(self) -> float:
+        """Return how long the run may still wait; what many wait for together counts once."""
+        now_s = trio.current_time() - self._waiting_since if self._waiting else 0.0
+        return max(0.0, MAX_PAUSE_S - self._waited_s - now_s)
 
     def was_bad_since(self, start: float) -> bool:
         """Tell whether beats failed since ``start`` (trio's clock), and waiting is worth it."""
-        if self._patience_s <= 0:
+        if self._left_s() < BEAT_S:
             return False
         return self._failing_since is not None or any(end >= start for _, end in self._bad)

@@ -10,7 +10,14 @@ from typing import Final, Protocol
 import msgspec
 import trio
 
-from probe.model.failure import CERTIFICATE, EOF, SKIPPED, TIMEOUTS
+from probe.model.failure import (
+    CERTIFICATE,
+    DNS_SERVFAIL,
+    DNS_TEMPORARY,
+    EOF,
+    SKIPPED,
+    TIMEOUTS,
+)
 from probe.model.observation import Observation, Step
 from probe.model.step import Chain, HttpRequest, TlsHandshake, Trigger
 from probe.run.chain import Progress
@@ -26,6 +33,9 @@ MAX_REPEATS: Final = 2
 EARLY_SHARE: Final = 0.8
 """An answer sooner than this share of the connect's round trip cannot be the host's;
 the margin is for a round trip that happened to be slow."""
+
+_WORTH_ASKING_AGAIN: Final = frozenset({EOF, DNS_SERVFAIL, DNS_TEMPORARY})
+"""Resolvers fail for a moment; they do not deny for a moment."""
 
 _FAILED: Final[dict[Step, Trigger]] = {
     "tcp": "connect_failed",
@@ -138,7 +148,7 @@ class Trial:
             return False
         if last.failure in CERTIFICATE or last.failure == SKIPPED:
             return True  # not luck: asking again gives the same
-        if last.step == "dns" and last.failure not in TIMEOUTS | {EOF}:
+        if last.step == "dns" and last.failure not in TIMEOUTS | _WORTH_ASKING_AGAIN:
             return True  # an answer, if not the one hoped for
         if last.step in {"tls", "mtproto"} and last.failure in TIMEOUTS:
             # A second form of hello with the same name that fails alike is the second try.
@@ -261,7 +271,8 @@ class Trial:
         for pair in range(1, contrast.attempts + 1):
             if not self._host.may_spend():
                 return
-            contrasts += await self._host.attempt(contrast, self.address, pair)
-            tests += await self._host.attempt(test, self.address, pair)
+            # The last row of each: the transfer, if the attempt got so far.
+            contrasts += (await self._host.attempt(contrast, self.address, pair))[-1:]
+            tests += (await self._host.attempt(test, self.address, pair))[-1:]
             if is_settled(tests, contrasts):
                 return

@@ -250,7 +250,7 @@ def _particulars(row: Observation) -> list[str]:
     found = _of_dns(row) if row.step == "dns" else [*_of_tcp(row), *_of_peer(row)]
     if row.icmp_type is not None:
         whose = {
-            "target": " from the address itself",
+            "target": " from its own network",
             "path": " from the path",
             "local": " from this device",
             None: "",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from probe.model import failure as failures
-from probe.model.observation import Observation, Step
+from probe.model.observation import Observation
 from probe.model.verdict import Mechanism, Rival
 from probe.verdict.controls import DATES, DAY_S
 from probe.verdict.finding import Finding, found, ruled_out
@@ -48,15 +48,15 @@ def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -
         ruled_out("dead host, blocked address or dead line", passed),
         ruled_out("chance (loss)", same_name),
     )
-    witnesses = on_path(same_name) or struck_elsewhere(place, "tls")
     is_reset = mechanism == "sni_rst"
+    witnesses = on_path(same_name) or struck_elsewhere(place, same_name)
     if witnesses:
         rule_id = "tls.rst_contrast" if is_reset else "tls.silence_contrast"
         rivals = (*rivals, ruled_out("the server itself refuses", witnesses))
-    elif place.passed("name_elsewhere"):
+    elif answered_elsewhere(place):
         rule_id = "tls.here_only"
     else:
-        rule_id = "tls.rst_acknowledged" if is_reset else "tls.silence_acknowledged"
+        rule_id = "tls.rst_one_place" if is_reset else "tls.silence_one_place"
     return found(
         rule_id,
         mechanism,
@@ -71,15 +71,11 @@ def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -
 def on_path(rows: Sequence[Observation]) -> list[Observation]:
     """Return the rows if each shows that the host itself had no part in its end.
 
-    Its kernel acknowledges whatever arrives before a program reads it: a hello or
-    request that was cut off or left alone without that never got there. And nobody
-    answers sooner than a round trip takes.
+    Its kernel acknowledges whatever arrives before a program reads it: bytes that were
+    left alone without that never got there. A reset may overtake the acknowledgement,
+    but nobody answers sooner than a round trip takes.
     """
-    return list(rows) if rows and all(_never_arrived(row) or _is_early(row) for row in rows) else []
-
-
-def _never_arrived(row: Observation) -> bool:
-    return row.bytes_acked is not None and row.bytes_acked <= 1
+    return list(rows) if rows and all(_is_unacknowledged(r) or _is_early(r) for r in rows) else []
 
 
 def _is_early(row: Observation) -> bool:
@@ -87,13 +83,36 @@ def _is_early(row: Observation) -> bool:
     return is_cut and row.t - row.t0 < EARLY_SHARE * (row.tcp_rtt_s or 0.0)
 
 
-def struck_elsewhere(place: Place, step: Step) -> list[Observation]:
-    """Return the rows in which the name was struck at a control's address too."""
+def answered_elsewhere(place: Place) -> list[Observation]:
+    """Return the rows in which the name got an answer at a control's address: an alert is one."""
     return [
         row
-        for row in place.missed("name_elsewhere")
-        if row.step == step and row.failure in CUT_OFF | failures.TIMEOUTS
+        for row in place.last_of("name_elsewhere")
+        if row.step in {"tls", "http"} and row.failure not in CUT_OFF | failures.TIMEOUTS
     ]
+
+
+def struck_elsewhere(place: Place, here: Sequence[Observation]) -> list[Observation]:
+    """Return the rows in which the name was struck at a control's address as it was here.
+
+    A control's host may itself close on strange names, after it has read them: an end
+    there counts only if the host never acknowledged what it ended.
+    """
+    if answered_elsewhere(place):
+        return []
+    kind = CUT_OFF if here[0].failure in CUT_OFF else failures.TIMEOUTS
+    struck = [
+        row
+        for row in place.missed("name_elsewhere")
+        if row.step == here[0].step and row.failure in kind
+    ]
+    if kind is CUT_OFF:
+        struck = [row for row in struck if _never_arrived(row) or _is_early(row)]
+    return struck
+
+
+def _never_arrived(row: Observation) -> bool:
+    return row.bytes_acked is not None and row.bytes_acked <= 1
 
 
 def _mechanism(failed: Sequence[Observation], hellos: Sequence[Observation]) -> Mechanism | None:
@@ -135,7 +154,9 @@ def _judge_form(place: Place, hellos: list[Observation], failed: list[Observatio
     outcomes = {row.failure for row in hellos}
     other = place.passed("other_name")
     rule_id = "tls.form_refused"
-    if is_long and place.passed("small_hello") and not place.passed("large_hello"):
+    short = [*passed, *place.passed("small_hello")]
+    is_short = any((row.first_flight_bytes or 0) <= ONE_SEGMENT for row in short)
+    if is_long and is_short and not place.passed("large_hello"):
         rule_id = "tls.long_hello"
     elif not outcomes <= CUT_OFF | failures.TIMEOUTS:
         pass  # an alert is a server's word

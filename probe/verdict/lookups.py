@@ -8,7 +8,7 @@ from probe.model.verdict import Mechanism, Rival
 from probe.verdict.finding import Finding, found, ruled_out
 from probe.verdict.fingerprints import match_answer
 from probe.verdict.members import Member
-from probe.verdict.surroundings import ENCRYPTED, Surroundings, addresses_in
+from probe.verdict.surroundings import ENCRYPTED, Surroundings, addresses_in, is_bogus
 
 _DENIED: dict[str, Mechanism] = {
     failures.DNS_NXDOMAIN: "dns_nxdomain",
@@ -25,6 +25,10 @@ _NULL = frozenset({"0.0.0.0", "::", "127.0.0.1", "::1"})  # noqa: S104 - answers
 """What filters for the home answer (Pi-hole, AdGuard, family settings of providers)."""
 
 
+_PASSING = frozenset({failures.DNS_SERVFAIL, failures.DNS_TEMPORARY})
+"""What a validating resolver says of a zone whose signatures or servers are broken."""
+
+
 def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
     """Judge the ordinary resolver's answers against the other resolvers'.
 
@@ -37,14 +41,17 @@ def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
     doubled = [row for row in rows if _has_two_answers(row)]
     ordinary = _ordinary(rows)
     others = [row for row in rows if row.resolver_id != ordinary[0].resolver_id]
-    honest = [row for row in others if row.failure is None and not _is_bogus(row)]
+    honest = [row for row in others if row.failure is None and not is_bogus(row)]
     if any(row in ordinary or row.resolver_protocol == "udp" for row in doubled):
         return found("dns.two_answers", "dns_injection", doubled, tried=len(rows))
     answered = [row for row in ordinary if row.failure is None]
+    is_broken = ordinary[0].resolver_id in around.broken
+    if answered and is_broken and all(is_bogus(row) for row in answered):
+        return found("dns.resolver_broken", None, answered)
     if answered:
-        is_wide = any(row.failure is None and _is_bogus(row) for row in others)
+        is_wide = any(row.failure is None and is_bogus(row) for row in others)
         return _judge_answers(answered, honest, around, is_wide=is_wide)
-    if ordinary[0].resolver_id in around.broken:
+    if is_broken:
         return found("dns.resolver_broken", None, ordinary)
     if not honest:
         if _agree_on_denial(rows):
@@ -64,6 +71,8 @@ def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
             rivals=rivals,
             depends_on_silence=True,
         )
+    if outcome in _PASSING and not _agree(others, outcome):
+        return found("dns.servfail_alone", _DENIED[outcome], ordinary, passed=honest, rivals=rivals)
     clear = [row for row in honest if row.resolver_protocol in {"udp", "system"}]
     if around.answers_for_all and not clear:
         rivals = (*rivals, ruled_out("the resolver's own mistake", around.answers_for_all))
@@ -85,7 +94,7 @@ def _judge_answers(
     is_wide: bool,
 ) -> Finding | None:
     """Judge addresses that the ordinary resolver gives; ``is_wide``: others give such too."""
-    if all(_is_bogus(row) for row in answered):
+    if all(is_bogus(row) for row in answered):
         if not honest:
             return None
         rivals = (ruled_out("a list that expects such an address", honest),)
@@ -105,13 +114,17 @@ def _judge_answers(
     known = [a for a, match in matches.items() if match is not None and match.kind == "censor"]
     rivals = (ruled_out("another, equally good, address of the service", witnesses or honest),)
     if given <= around.convicted.keys():
-        # A trusted certificate for another name may be an edge set up wrongly.
-        is_sure = any(row.failure == failures.SSL_UNKNOWN_AUTHORITY for row in witnesses)
+        is_sure = any(row.step == "tls" for row in witnesses)
         rule_id = "dns.certificate_contrast" if is_sure else "dns.one_for_many"
         return found(rule_id, "dns_hijack", [*answered, *witnesses], passed=honest, rivals=rivals)
     if len(known) == len(given):
         return found("dns.known_answer", "dns_hijack", answered, passed=honest)
     return None
+
+
+def _agree(others: Sequence[Observation], outcome: str) -> bool:
+    """Whether another resolver, asked in clear text, fails in the same way."""
+    return any(row.failure == outcome and row.resolver_protocol == "udp" for row in others)
 
 
 def _agree_on_denial(rows: Sequence[Observation]) -> bool:
@@ -143,19 +156,9 @@ def _ordinary(rows: Iterable[Observation]) -> list[Observation]:
 def _has_two_answers(row: Observation) -> bool:
     seen: set[tuple[str, frozenset[str]]] = set()
     for response in row.responses:
-        if response.is_valid:
+        # A forwarder may pass on one server's failure and another's answer.
+        if response.is_valid and response.rcode in {"NOERROR", "NXDOMAIN"}:
             values = frozenset(a.value for a in response.answers if a.type in {"A", "AAAA"})
             seen.add((response.rcode, values))
     values_seen = [values for _, values in seen]
     return len(seen) > 1 and not frozenset.intersection(*values_seen)
-
-
-def _is_bogus(row: Observation) -> bool:
-    answers = [
-        answer
-        for response in row.responses
-        if response.is_valid
-        for answer in response.answers
-        if answer.type in {"A", "AAAA"}
-    ]
-    return bool(answers) and all(a.is_bogon and not a.is_expected for a in answers)

@@ -30,7 +30,7 @@ class Surroundings:
     """What the rest of a run says.
 
     ``silent`` and ``rejected``: networks in which every connect of a service met
-    silence, or a router's refusal, by service. ``broken``: resolvers that know no
+    silence, or a router's refusal, by service. ``broken``: resolvers that fail for a
     control name. ``convicted``: addresses that answer for names that are not theirs,
     with the rows that say so. ``vouched``: addresses with a verified certificate.
     ``answers_for_all``: rows in which an address that runs no DNS answered.
@@ -122,16 +122,32 @@ def _networks(rows: Iterable[Observation], outcomes: frozenset[str]) -> frozense
 
 
 def broken_resolvers(rows: Iterable[Observation]) -> frozenset[str]:
-    """Resolvers that were asked for control names and knew none of them."""
-    asked: set[str] = set()
-    knowing: set[str] = set()
+    """Resolvers that do not know a control name, or give an impossible address for it.
+
+    What such a one does to other names it does to all, or to any.
+    """
+    answers: dict[tuple[str, str], list[Observation]] = defaultdict(list)
     for row in rows:
         is_control = row.control_id is not None and row.follow_up is None
-        if row.step == "dns" and is_control and row.resolver_id is not None:
-            asked.add(row.resolver_id)
-            if row.failure is None:
-                knowing.add(row.resolver_id)
-    return frozenset(asked - knowing)
+        if row.step == "dns" and is_control and row.resolver_id and row.hostname:
+            answers[row.resolver_id, row.hostname].append(row)
+    return frozenset(
+        resolver
+        for (resolver, _), own in answers.items()
+        if not any(row.failure is None and not is_bogus(row) for row in own)
+    )
+
+
+def is_bogus(row: Observation) -> bool:
+    """Whether all addresses of a lookup are such as no public server can have."""
+    answers = [
+        answer
+        for response in row.responses
+        if response.is_valid
+        for answer in response.answers
+        if answer.type in {"A", "AAAA"}
+    ]
+    return bool(answers) and all(a.is_bogon and not a.is_expected for a in answers)
 
 
 def addresses_in(row: Observation) -> frozenset[str]:
@@ -144,8 +160,6 @@ def addresses_in(row: Observation) -> frozenset[str]:
         if answer.type in {"A", "AAAA"}
     )
 
-
-_SOMEBODY_ELSES: Final = frozenset({failures.SSL_UNKNOWN_AUTHORITY, failures.SSL_INVALID_HOSTNAME})
 
 ENCRYPTED: Final = frozenset({"dot", "doh"})
 
@@ -169,9 +183,12 @@ def _convicted(
                 honest[row.hostname].add(address)
             else:
                 clear[address][row.hostname].append(row)
-    # An expired certificate is an edge that its operator forgot.
+    # An expired certificate, or a trusted one for another name, is an edge that its
+    # operator forgot or set up wrongly.
     bad = _by_address(
-        o for o in rows if o.step == "tls" and o.failure in _SOMEBODY_ELSES and _is_own(o)
+        o
+        for o in rows
+        if o.step == "tls" and o.failure == failures.SSL_UNKNOWN_AUTHORITY and _is_own(o)
     )
     found: dict[str, tuple[Observation, ...]] = {}
     for address, names in clear.items():

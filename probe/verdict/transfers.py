@@ -6,7 +6,7 @@ from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.verdict.finding import Finding, found, ruled_out
 from probe.verdict.fingerprints import match_page
-from probe.verdict.hellos import CUT_OFF, EARLY_SHARE, struck_elsewhere
+from probe.verdict.hellos import CUT_OFF, EARLY_SHARE, on_path, struck_elsewhere
 from probe.verdict.members import Place
 
 RESENT_OFTEN = 3
@@ -25,7 +25,7 @@ def judge_transfer(place: Place, failed: list[Observation]) -> Finding:
     contrast = [row for row in place.passed("other_name") if row.step == "http"]
     rivals = (ruled_out("a broken server or line", contrast),) if contrast else ()
     # A front with one sick host behind it looks the same from one address.
-    witnesses = _unheard(pages) or struck_elsewhere(place, "http")
+    witnesses = _unheard(pages) or struck_elsewhere(place, pages)
     if witnesses:
         rivals = (*rivals, ruled_out("the server itself refuses", witnesses))
     enough = len(pages) >= 2 and bool(contrast) and bool(witnesses)
@@ -61,8 +61,7 @@ def judge_transfer(place: Place, failed: list[Observation]) -> Finding:
 
 def _unheard(pages: list[Observation]) -> list[Observation]:
     """Return the rows if no kernel on the other side acknowledged the request."""
-    is_plain = all(row.bytes_acked is not None and row.bytes_acked <= 1 for row in pages)
-    return pages if is_plain or all(_is_left(row) for row in pages) else []
+    return pages if on_path(pages) or all(_is_left(row) for row in pages) else []
 
 
 def _is_left(row: Observation) -> bool:

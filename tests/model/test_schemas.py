@@ -1,7 +1,7 @@
 """The published schemas are those of the types, and agree with the decoder."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import orjson
@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from model import mutation
 from model.values import values_of
 from probe.model.codec import (
+    ADDED_IN_1_1,
     MalformedLineError,
     decode_line,
     flatten,
@@ -36,7 +37,17 @@ RENEWED_BY = {
     "observation": "reachwatch results schema observation > docs/schema/observation-1.json",
     "verdict": "reachwatch results schema verdict > docs/schema/verdict-1.json",
 }
+VERSIONS = get_args(get_type_hints(RunColumns)["schema_version"])
 FACTS: dict[str, type[Any]] = {"observation": Observation, "verdict": Verdict}
+
+
+def is_decoded(document: object, fact_type: type[Any]) -> bool:
+    """Whether the decoder takes the line."""
+    try:
+        decode_line(orjson.dumps(document), fact_type)
+    except MalformedLineError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -80,13 +91,13 @@ def test_every_keyword_of_the_targets_schema_has_words() -> None:
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_lines_and_mutants_are_judged_alike(name: str, data: st.DataObject) -> None:
-    """The schema and the decoder accept the same lines as they are written now, or damaged.
-
-    The decoder also reads lines of version 1.0, which lack columns: test_codec.
-    """
-    run = msgspec.structs.replace(data.draw(values_of(RunColumns)), schema_version="1.1")
+    """The schema and the decoder accept the same lines of either version, whole or damaged."""
+    version = data.draw(st.sampled_from(VERSIONS))
+    run = msgspec.structs.replace(data.draw(values_of(RunColumns)), schema_version=version)
     value = data.draw(values_of(FACTS[name]))
     document = orjson.loads(orjson.dumps(flatten(run, value)))
+    if version == "1.0":
+        document = {key: kept for key, kept in document.items() if key not in ADDED_IN_1_1}
     validator = schema_validator(SCHEMAS[name])
     assert validator.is_valid(document)
     path = data.draw(st.sampled_from([p for p in mutation.paths(document) if p]))
@@ -95,12 +106,25 @@ def test_lines_and_mutants_are_judged_alike(name: str, data: st.DataObject) -> N
         mutation.doubled(document, path),
         mutation.replaced(document, path, data.draw(st.sampled_from(mutation.REPLACEMENTS))),
     ):
-        try:
-            decode_line(orjson.dumps(mutant), FACTS[name])
-            is_decoded = True
-        except MalformedLineError:
-            is_decoded = False
-        assert validator.is_valid(mutant) == is_decoded
+        assert validator.is_valid(mutant) == is_decoded(mutant, FACTS[name])
+
+
+@pytest.mark.parametrize("name", FACTS)
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(deadline=None, max_examples=3)
+@given(data=st.data())
+def test_what_a_version_added_may_be_absent_from_earlier_lines_alone(
+    name: str, version: str, data: st.DataObject
+) -> None:
+    """The schema asks each version for what it has, as the decoder does."""
+    run = msgspec.structs.replace(data.draw(values_of(RunColumns)), schema_version=version)
+    document = orjson.loads(orjson.dumps(flatten(run, data.draw(values_of(FACTS[name])))))
+    added = sorted(ADDED_IN_1_1 & document.keys())
+    assert added
+    for missing in added:
+        lacking = {key: kept for key, kept in document.items() if key != missing}
+        assert schema_validator(SCHEMAS[name]).is_valid(lacking) is (version == "1.0")
+        assert is_decoded(lacking, FACTS[name]) is (version == "1.0")
 
 
 @settings(deadline=None, max_examples=50)

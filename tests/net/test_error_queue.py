@@ -15,6 +15,7 @@ from loopback import closed_port, hold, tcp_peer
 from probe.net.api import IcmpError
 from probe.net.error_queue import parse_icmp_error, queue_icmp_errors, read_icmp_error
 from probe.net.trio_network import TrioNetwork, TrioTcpConnection, TrioUdpSocket
+from probe.wire.addresses import network_of
 
 LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has an error queue")
 
@@ -37,15 +38,39 @@ addresses = st.ip_addresses()
 
 
 @given(addresses, addresses, octets, octets, st.sampled_from([2, 3]))
-def test_who_answered_is_reduced_to_whether_it_was_the_peer(
+def test_who_answered_is_reduced_to_whose_network_it_is_in(
     peer: Address, other: Address, icmp_type: int, code: int, origin: int
 ) -> None:
-    """Type and code as they came; of the sender only whether it has the peer's address."""
+    """Type and code as they came; of the sender only whether it is of the peer's network."""
     mine = parse_icmp_error([entry(peer, icmp_type, code, origin)], str(peer))
     others = parse_icmp_error([entry(other, icmp_type, code, origin)], str(peer))
 
     assert mine == IcmpError(icmp_type, code, "target")
-    assert others == IcmpError(icmp_type, code, "target" if other == peer else "path")
+    is_beside = network_of(str(other)) == network_of(str(peer))
+    assert others == IcmpError(icmp_type, code, "target" if is_beside else "path")
+
+
+@given(addresses, st.data())
+def test_a_router_in_the_peers_network_is_its_operators_border(
+    peer: Address, data: st.DataObject
+) -> None:
+    """Any address of the same /24 (/48); the next network is another's."""
+    host_bits = 8 if peer.version == 4 else 80
+    within = data.draw(st.integers(0, 2**host_bits - 1))
+    base = int(peer) >> host_bits << host_bits
+    border = type(peer)(base | within)
+    beyond = type(peer)((base | within) ^ (1 << host_bits))
+
+    found = [parse_icmp_error([entry(a, 3, 13, 2)], str(peer), "") for a in (border, beyond)]
+    assert found == [IcmpError(3, 13, "target"), IcmpError(3, 13, "path")]
+
+
+@given(addresses, addresses)
+def test_this_devices_own_firewall_speaks_from_its_own_address(peer: Address, own: Address) -> None:
+    """Unless it is in one network with the peer, where the two are not told apart."""
+    found = parse_icmp_error([entry(own, 3, 13, 2)], str(peer), str(own))
+    is_beside = network_of(str(own)) == network_of(str(peer))
+    assert found == IcmpError(3, 13, "target" if is_beside else "local")
 
 
 @given(addresses, octets, octets, st.sampled_from([0, 1, 4, 5, 255]))

@@ -1,6 +1,7 @@
 """What may follow an outcome is in the plan: where, under which name, when, at what cost."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ from probe.model.step import (
 )
 from probe.model.target import Control, Endpoint, Probe, Resolver, Service, Targets
 from probe.plan.build import Options, build_plan, step_bytes
-from probe.plan.follow_ups import MAX_HOPS, Asked, innocuous_name
+from probe.plan.follow_ups import MAX_HOPS, Asked, innocuous_name, set_apart
 from probe.verdict.pace import MIN_BODY_BYTES, MIN_PAIRS
 from probe.wire.addresses import network_of
 
@@ -34,6 +35,8 @@ KNOWN_GOOD = Control(
 KNOWN_GOOD_6 = Control(
     id="k6", kind="known_good", address="2001:db8::1", server_name="one.example", has_quic=True
 )
+
+FAMILIES: dict[Literal[4, 6], str] = {4: KNOWN_GOOD.address, 6: KNOWN_GOOD_6.address}
 
 Declared = tuple[FollowUp | None, Trigger]
 
@@ -217,18 +220,67 @@ def test_a_neighbour_is_the_operator_s_own(address: str, ranges: str, expected: 
 
 
 def test_names_go_elsewhere_to_a_host_of_a_wanted_family() -> None:
-    """Under their own name, unverified, and after everything else."""
+    """Under their own name and unverified; with two operators or fewer, after everything."""
     targets = listed(
         endpoint("tcp", "tls", address="web.example"),
         controls=(KNOWN_GOOD, KNOWN_GOOD_6, INNOCUOUS),
     )
-    for family, address in ((4, KNOWN_GOOD.address), (6, KNOWN_GOOD_6.address)):
+    for family, address in FAMILIES.items():
         plan = build_plan(targets, Options(families=(family,)))
         chain = one(plan.follow_ups, "name_elsewhere", "last")
         assert (chain.address, chain.hostname) == (address, None)
         hello = chain.steps[1]
         assert isinstance(hello, TlsHandshake)
         assert (hello.server_name, hello.trust) == (NAME, NO_TRUST)
+
+
+OPERATORS = tuple(
+    Control(
+        id=f"o{n}",
+        kind="known_good",
+        operator=f"operator {n}",
+        scope=scope,
+        address=f"192.0.2.{n}",
+        port=8000 + n,
+        server_name=f"o{n}.example",
+        path="/own",
+    )
+    for n, scope in enumerate(("foreign", "foreign", "RU"), 1)
+)
+
+
+def test_of_three_operators_one_is_spared_for_names() -> None:
+    """The last foreign one: failing names are sent there at once, its page under them too."""
+    found = follow_ups(listed(endpoint("tcp", "tls", "http"), controls=(*OPERATORS, INNOCUOUS)))
+    hello = one(found, "name_elsewhere", "hello_failed")
+    page = one(found, "name_elsewhere", "http_failed")
+    request = page.steps[2]
+
+    assert set_apart(OPERATORS) == OPERATORS[1]
+    assert set_apart(OPERATORS[:2]) is None
+    assert {(c.address, c.port) for c in (hello, page)} == {("192.0.2.2", 8002)}
+    assert isinstance(request, HttpRequest)
+    # Inside TLS only the host itself reads whose page is wanted.
+    assert (request.host, request.path) == ("o2.example", "/own")
+
+
+def test_the_host_of_plain_requests_is_named_to_a_portal_check() -> None:
+    """There the service's own server has no say in what becomes of the name."""
+    portal = Control(
+        id="p",
+        kind="portal_check",
+        address="192.0.2.9",
+        port=80,
+        server_name="check.example",
+        path="/204",
+    )
+    found = follow_ups(listed(endpoint("tcp", "http", port=80), controls=(portal, INNOCUOUS)))
+    chain = one(found, "name_elsewhere", "http_failed")
+    request = chain.steps[1]
+
+    assert (chain.address, chain.port) == (portal.address, portal.port)
+    assert isinstance(request, HttpRequest)
+    assert (request.host, request.path) == (NAME, portal.path)
 
 
 def test_hellos_differ_from_the_first_in_one_respect() -> None:
@@ -285,13 +337,12 @@ def test_what_disturbs_is_promised_only_if_asked() -> None:
     assert declared(located) - declared(plain) == {("hop", "asked")}
     assert declared(residual) - declared(plain) == {("residual", "asked")}
     assert declared(throttling) == declared(plain)
-    assert _transfer(throttling) > _transfer(plain)
+    # People are told what they have asked for: six pairs are the megabytes of a long test.
+    assert _paired_bytes(throttling) > 100_000 > _paired_bytes(plain)
 
 
-def _transfer(chains: Sequence[Chain]) -> int:
-    page = one(chains, "paired", "http_slow").steps[-1]
-    assert isinstance(page, HttpRequest)
-    return page.max_body_bytes
+def _paired_bytes(chains: Sequence[Chain]) -> int:
+    return sum(map(step_bytes, one(chains, "paired", "http_slow").steps))
 
 
 def test_encrypted_resolvers_have_follow_ups_too() -> None:

@@ -18,9 +18,11 @@ from verdict.scenes import (
     RESET,
     RESET_HELLO,
     SILENT,
+    TAKEN,
     TIMEOUT,
     UNHEARD_HELLO,
     UNKNOWN_ISSUER,
+    UNSEEN,
     A,
     B,
     C,
@@ -73,18 +75,30 @@ def form(failure: str, *other: tuple[str, str | None], **columns: Any) -> Scene:
     return scene.beside("other_name", *other, address=A) if other else scene
 
 
+def elsewhere(scene: Scene, *steps: tuple[str, str | None], **columns: Any) -> Scene:
+    """The target's name at a control's address, on behalf of the endpoint at A."""
+    where = {"address": "192.0.2.1", "member": A, "endpoint_id": f"{A}:443"} | columns
+    return scene.beside("name_elsewhere", *steps, **where)
+
+
 def presented(issuer: str, scene: Scene | None = None, address: str = A) -> Scene:
     """A certificate by an issuer that nobody vouches for."""
     shown = (certificate(issuer, "a.example"),)
     return (scene or clean()).chain(*UNKNOWN_ISSUER, address=address, peer_certificates=shown)
 
 
-def page(failure: str | None, received: int, *, other: int | None = None) -> Scene:
+def page(failure: str | None, received: int, *, other: int | None = None, **columns: Any) -> Scene:
     """Two answers that end in a failure; and one of ``other`` bytes under a harmless name."""
-    scene = twice(clean(), *OK, ("http", failure), received_bytes=received)
+    scene = twice(clean(), *OK, ("http", failure), received_bytes=received, **columns)
     if other is not None:
         scene.beside("other_name", *PAGE, address=A, received_bytes=other)
     return scene
+
+
+def bare(failure: str, **columns: Any) -> Scene:
+    """Two requests over plain HTTP that end in a failure; a harmless name gets its page."""
+    scene = twice(clean(), *CONNECTED, ("http", failure), **columns)
+    return scene.beside("other_name", *PLAIN_PAGE, address=A, received_bytes=4000)
 
 
 def plain(*, other_status: int = 200, other_rtt_s: float = 0.1, **columns: Any) -> Scene:
@@ -181,6 +195,7 @@ def closed_port(*members: tuple[str, str]) -> Scene:
 RESOLVABLE = {"role": "control", "control_id": "resolvable_name/x", **NOBODY}
 ANSWERING = {"role": "control", "control_id": "no_resolver/x", "follow_up": "no_resolver", **NOBODY}
 PROHIBITED = {"icmp_type": 3, "icmp_code": 13, "icmp_origin": "path"}
+RESENT = {"tcp_unacked": 1, "tcp_retransmits": 3}
 OWN_WORD = {**PROHIBITED, "icmp_origin": "local"}
 PROXIED = {"tactic": "socks5", "proxy_id": "proxy-1"}
 LONG = {"first_flight_bytes": 1700}
@@ -228,9 +243,17 @@ CASES = [
             "dns.failure_contrast", "likely_blocked", mechanism, 0, 1,
             lambda failure=failure: clean()  # type: ignore[misc] # binds this row's word
             .lookup("system", failure)
+            .lookup("udp", failure)
             .lookup("doh", None, PUBLIC),
         )
         for failure, mechanism in DENIALS
+    ),
+    Case(
+        "dns.servfail_alone", "impaired", "dns_servfail", 0, 1,
+        lambda: clean()
+        .lookup("system", "dns_servfail_error")
+        .lookup("udp", None, PUBLIC)
+        .lookup("doh", None, PUBLIC),
     ),
     Case(
         "dns.timeout_contrast", "impaired", "dns_timeout", 0, 1,
@@ -239,6 +262,10 @@ CASES = [
     Case(
         "dns.bogon", "likely_blocked", "dns_bogon", 0, 1,
         lambda: clean().lookup("system", None, ["10.10.34.34"]).lookup("doh", None, PUBLIC),
+    ),
+    Case(
+        "dns.null_answer", "impaired", "dns_bogon", 0, 1,
+        lambda: clean().lookup("system", None, ["0.0.0.0"]).lookup("doh", None, PUBLIC),
     ),
     Case(
         "dns.two_answers", "likely_blocked", "dns_injection", 0, 1,
@@ -322,29 +349,60 @@ CASES = [
         "tcp.port_everywhere", "impaired", "port_block", 2, 2,
         lambda: closed_port((A, "dc1"), (B, "dc2")),
     ),
-    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello(RESET)),
-    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello("eof_error")),
+    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello(RESET, **UNSEEN)),
+    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello("eof_error", **UNSEEN)),
     Case(
         "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
         lambda: clean()
-        .chain(*RESET_HELLO, address=A)
-        .beside("second_hello", *RESET_HELLO, address=A)
+        .chain(*RESET_HELLO, address=A, **UNSEEN)
+        .beside("second_hello", *RESET_HELLO, address=A, **UNSEEN)
         .beside("other_name", *OK, address=A),
     ),
     Case(
         "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
         # Facts of schema version 1.0: a contrast had no follow-up's name.
-        lambda: twice(clean(), *RESET_HELLO).chain(*OK, address=A, role="contrast"),
+        lambda: twice(clean(), *RESET_HELLO, **UNSEEN).chain(*OK, address=A, role="contrast"),
     ),
     Case(
-        "tls.silence_contrast", "blocked", "sni_drop", 0, 1,
-        lambda: hello(TIMEOUT, bytes_acked=1),
+        "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
+        # Cut after 50 ms, on a way that takes 100 ms there and back.
+        lambda: hello(RESET, **TAKEN, tcp_rtt_s=0.1),
+    ),
+    Case(
+        "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
+        lambda: elsewhere(hello(RESET, **TAKEN), *RESET_HELLO, **UNSEEN),
+    ),
+    Case(
+        "tls.silence_contrast", "blocked", "sni_drop", 0, 1, lambda: hello(TIMEOUT, **UNSEEN)
     ),
     Case(
         "tls.silence_contrast", "blocked", "sni_drop_reply", 0, 1,
-        lambda: hello(TIMEOUT, bytes_acked=518),
+        lambda: elsewhere(hello(TIMEOUT, **TAKEN), *UNHEARD_HELLO, **UNSEEN),
     ),
-    Case("tls.silence_contrast", "blocked", "sni_drop_reply", 0, 1, lambda: hello(TIMEOUT)),
+    Case(
+        "tls.rst_acknowledged", "likely_blocked", "sni_rst", 0, 1, lambda: hello(RESET, **TAKEN)
+    ),
+    Case(
+        "tls.rst_acknowledged", "likely_blocked", "sni_rst", 0, 1,
+        # Without TCP_INFO nobody knows what was acknowledged, nor how far it is.
+        lambda: hello("eof_error"),
+    ),
+    Case(
+        "tls.silence_acknowledged", "likely_blocked", "sni_drop_reply", 0, 1,
+        lambda: hello(TIMEOUT, **TAKEN),
+    ),
+    Case(
+        "tls.silence_acknowledged", "likely_blocked", "sni_drop_reply", 0, 1,
+        lambda: hello(TIMEOUT),
+    ),
+    Case(
+        "tls.here_only", "impaired", "sni_rst", 0, 1,
+        lambda: elsewhere(hello(RESET, **TAKEN), *OK),
+    ),
+    Case(
+        "tls.here_only", "impaired", "sni_drop_reply", 0, 1,
+        lambda: elsewhere(hello(TIMEOUT, **TAKEN), *OK),
+    ),
     Case(
         "tls.no_contrast", "impaired", "sni_rst", 0, 1,
         lambda: twice(clean(), *RESET_HELLO).beside("other_name", *RESET_HELLO, address=A),
@@ -378,10 +436,13 @@ CASES = [
         ),
     ),
     Case("tls.minted", "blocked", "tls_mitm", 0, 1, lambda: presented(STATES_ISSUER)),
-    Case("tls.form_contrast", "blocked", "tls_fingerprint", 0, 1, lambda: form(RESET, *OK)),
     Case(
         "tls.form_contrast", "blocked", "tls_fingerprint", 0, 1,
-        lambda: form(TIMEOUT, *OK, bytes_acked=1),
+        lambda: form(RESET, *OK, **UNSEEN),
+    ),
+    Case(
+        "tls.form_contrast", "blocked", "tls_fingerprint", 0, 1,
+        lambda: form(TIMEOUT, *OK, **UNSEEN),
     ),
     Case(
         "tls.form_vanishes", "likely_blocked", "tls_fingerprint", 0, 1,
@@ -390,6 +451,10 @@ CASES = [
     Case(
         "tls.form_refused", "impaired", "tls_fingerprint", 0, 1,
         lambda: form(RESET, *RESET_HELLO),
+    ),
+    Case(
+        "tls.form_refused", "impaired", "tls_fingerprint", 0, 1,
+        lambda: form(RESET, *OK, **TAKEN),
     ),
     Case(
         "tls.long_hello", "impaired", "tls_fingerprint", 0, 1,
@@ -418,20 +483,29 @@ CASES = [
     ),
     Case(
         "http.freeze_contrast", "blocked", "freeze", 0, 1,
-        lambda: page(TIMEOUT, 16_000, other=60_000),
+        lambda: elsewhere(page(TIMEOUT, 16_000, other=60_000), *OK, ("http", TIMEOUT)),
     ),
     Case(
-        "http.cut_contrast", "blocked", "http_host_rst", 0, 1, lambda: page(RESET, 0, other=4000)
+        "http.cut_contrast", "blocked", "http_host_rst", 0, 1,
+        lambda: page(RESET, 0, other=4000, **RESENT),
+    ),
+    Case(
+        "http.cut_contrast", "blocked", "http_host_rst", 0, 1,
+        lambda: elsewhere(page("eof_error", 0, other=4000), *OK, ("http", RESET)),
+    ),
+    Case("http.cut_contrast", "blocked", "http_host_rst", 0, 1, lambda: bare(RESET, **UNSEEN)),
+    Case(
+        "http.vanished_contrast", "blocked", "faketls_drop", 0, 1,
+        # What the server sends before it is asked is received all the same.
+        lambda: page(TIMEOUT, 502, other=4000, **RESENT),
     ),
     Case(
         "http.vanished_contrast", "blocked", "faketls_drop", 0, 1,
-        lambda: page(TIMEOUT, 0, other=4000),
+        lambda: elsewhere(page(TIMEOUT, 0, other=4000), *OK, ("http", TIMEOUT)),
     ),
     Case(
         "http.vanished_contrast", "blocked", "http_host_rst", 0, 1,
-        lambda: twice(clean(), *CONNECTED, ("http", TIMEOUT)).beside(
-            "other_name", *PLAIN_PAGE, address=A, received_bytes=4000
-        ),
+        lambda: bare(TIMEOUT, **UNSEEN),
     ),
     Case(
         "http.known_page", "blocked", "blockpage", 0, 1,

@@ -22,6 +22,12 @@ UNHEARD_HELLO: Steps = (*CONNECTED, ("tls", TIMEOUT))
 UNKNOWN_ISSUER: Steps = (*CONNECTED, ("tls", "ssl_unknown_authority"))
 NO_RESPQ: Steps = (*CONNECTED, ("mtproto", TIMEOUT))
 
+UNSEEN: dict[str, Any] = {"bytes_acked": 1}
+"""Columns of what no kernel on the other side acknowledged (the SYN counts as a byte)."""
+
+TAKEN: dict[str, Any] = {"bytes_acked": 518}
+"""Columns of what the host itself, or somebody in its place, acknowledged."""
+
 PUBLIC = ("93.184.216.34",)
 FORGED = ("203.0.113.9",)
 

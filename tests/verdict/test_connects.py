@@ -6,11 +6,13 @@ import pytest
 
 from facts import Scene
 from probe.model.verdict import BLOCKED_STATES
+from probe.verdict.connects import MOMENT_S
 from probe.verdict.judge import judge
 from verdict.cases import OWN_WORD, PROHIBITED, closed_port, in_three_networks
 from verdict.scenes import (
     CONNECTED,
     OK,
+    RESET_HELLO,
     SILENT,
     TIMEOUT,
     A,
@@ -110,10 +112,18 @@ def test_working_ipv6_is_measured() -> None:
     assert verdict_of(scene).rule_id == "tcp.silent_networks"
 
 
-def after_success(*steps: tuple[str, str | None], waited_s: float = 12.0) -> Scene:
+def after_success(
+    *steps: tuple[str, str | None], waited_s: float = 12.0, later_s: float = 0.5
+) -> Scene:
     """An address that answered, and what it met when it was asked again."""
     scene = clean().chain(*OK, address=A)
-    return scene.chain(*steps, address=A, t0=20.0, t=20.0 + waited_s)
+    start = scene.rows[-1].t + later_s
+    return scene.chain(*steps, address=A, t0=start, t=start + waited_s)
+
+
+def test_silence_at_once_after_an_answer() -> None:
+    """What the next scenes differ from."""
+    assert verdict_of(after_success(*SILENT)).rule_id == "tcp.silent_after_success"
 
 
 @pytest.mark.parametrize(
@@ -122,9 +132,18 @@ def after_success(*steps: tuple[str, str | None], waited_s: float = 12.0) -> Sce
         after_success(*SILENT, waited_s=3.0),
         after_success(*REFUSED),
         after_success(*SILENT).chain(*OK, address=A, t0=40.0, t=41.0),
-        after_success(*SILENT).control("heartbeat", *SILENT, t0=21.0, t=23.5),
+        after_success(*SILENT).control("heartbeat", *SILENT, t0=2.0, t=4.5),
+        after_success(*SILENT, later_s=MOMENT_S + 0.1),
+        after_success(*RESET_HELLO),
     ],
-    ids=["a short wait", "refused", "and then answered again", "a line that was gone"],
+    ids=[
+        "a short wait",
+        "refused",
+        "and then answered again",
+        "a line that was gone",
+        "later than a moment",
+        "reset",
+    ],
 )
 def test_a_success_is_not_unmade_by_chance(scene: Scene) -> None:
     """One more visit that failed is not the whole."""
@@ -154,8 +173,10 @@ def test_a_host_that_forbids_is_no_router_on_the_path() -> None:
 
 
 def test_a_firewall_of_this_device_is_nobody_elses() -> None:
-    """However many networks it forbids."""
-    verdict = verdict_of(in_three_networks(*UNREACHABLE, **OWN_WORD))
+    """However many networks it forbids, whatever a router beyond it says."""
+    scene = in_three_networks(*UNREACHABLE, **OWN_WORD)
+    scene.beside("udp_twin", ("udp", "host_unreachable"), address=A, **PROHIBITED)
+    verdict = verdict_of(scene)
     assert (verdict.rule_id, verdict.state) == ("tcp.own_firewall", "insufficient")
     assert verdict.benign_cause == "local_interception"
 

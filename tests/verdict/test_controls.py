@@ -1,5 +1,6 @@
 """Is it me? What the controls of a run allow to be said, and what they look like."""
 
+import msgspec
 import pytest
 
 from facts import Scene
@@ -21,6 +22,7 @@ from verdict.scenes import (
     SILENT,
     TIMEOUT,
     UNHEARD_HELLO,
+    UNSEEN,
     A,
     B,
     clean,
@@ -137,6 +139,24 @@ def test_answers_without_any_certificate_are_no_witnesses() -> None:
     for network in range(9):
         scene.chain(*PLAIN_PAGE, address=f"91.108.{network}.1")
     assert assess(scene.rows).state == "degraded"
+
+
+def test_a_certificate_that_nobody_verified_is_no_witness() -> None:
+    """A detail beside a success says so, as in imported handshakes: a portal has one too."""
+    scene = answering(9)
+    rows = [msgspec.structs.replace(row, failure_detail="not verified") for row in scene.rows]
+    assert assess(rows).state == "degraded"
+
+    one = scene.rows[1]
+    assert one.step == "tls"
+    assert assess([*rows, one]).state == "ok"
+
+
+def test_a_host_set_apart_is_not_missed_in_the_last_round() -> None:
+    """Names that fail are sent to it, so it is not asked again: the others are counted."""
+    scene = Scene().controls(None, None, None).controls(None, None, attempt=2)
+    controls = assess(scene.rows)
+    assert (controls.state, controls.n_ok, controls.n_total) == ("ok", 2, 2)
 
 
 def test_controls_that_were_asked_speak_for_themselves() -> None:
@@ -297,6 +317,6 @@ def test_a_line_without_any_answer_has_no_list() -> None:
 
 def test_a_target_that_is_reset_by_name_is_so_on_any_line() -> None:
     """An allowlist explains what vanishes, not a reset of one name beside another that passes."""
-    scene = twice(listed(), *RESET_HELLO).beside("other_name", *OK, address=A)
+    scene = twice(listed(), *RESET_HELLO, **UNSEEN).beside("other_name", *OK, address=A)
     scene.chain(*OK, address=B)
     assert verdict_of(scene).rule_id == "tls.rst_contrast"

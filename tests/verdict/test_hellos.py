@@ -5,19 +5,22 @@ from typing import Any
 import pytest
 
 from facts import Scene, certificate
+from probe.model.failure import SKIPPED
 from probe.model.verdict import BLOCKED_STATES
 from probe.verdict.fingerprints import issuers
 from probe.verdict.judge import judge
-from verdict.cases import HARMLESS, form, hello, presented
+from verdict.cases import HARMLESS, elsewhere, form, hello, presented
 from verdict.scenes import (
     CONNECTED,
     OK,
     RESET,
     RESET_HELLO,
     SILENT,
+    TAKEN,
     TIMEOUT,
     UNHEARD_HELLO,
     UNKNOWN_ISSUER,
+    UNSEEN,
     A,
     B,
     C,
@@ -72,16 +75,105 @@ def test_a_server_that_treats_every_name_alike(steps: Steps) -> None:
     assert verdict_of(scene.beside("other_name", *steps, address=A)).rule_id == "tls.no_contrast"
 
 
+# -- the host's own part in it -----------------------------------------------------
+
+CLOSED = "eof_error"
+ENDINGS = [RESET, CLOSED, TIMEOUT]
+
+
 def test_the_name_fails_at_a_strangers_address_too() -> None:
     """A known-good host has no reason to refuse it: the server's own refusal is ruled out."""
-    here = hello(RESET, server_name="a.example")
-    there = {"address": "192.0.2.1", "member": A, "endpoint_id": f"{A}:443"}
-    here.beside("name_elsewhere", *RESET_HELLO, server_name="a.example", **there)
-    verdict = verdict_of(here)
-    elsewhere = {row.observation_id for row in here.rows if row.follow_up == "name_elsewhere"}
+    scene = elsewhere(hello(RESET, **TAKEN), *RESET_HELLO, **UNSEEN)
+    verdict = verdict_of(scene)
+    there = {row.observation_id for row in scene.rows if row.follow_up == "name_elsewhere"}
 
     assert (verdict.rule_id, verdict.state) == ("tls.rst_contrast", "blocked")
-    assert elsewhere & {row for rival in verdict.rivals for row in rival.ruled_out_by}
+    assert there & {row for rival in verdict.rivals for row in rival.ruled_out_by}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_front_whose_host_behind_it_is_sick(ending: str) -> None:
+    """It takes the hello, finds its origin gone, and ends; its other names work."""
+    scene = elsewhere(hello(ending, **TAKEN), *OK)
+    assert verdict_of(scene).rule_id == "tls.here_only"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (*CONNECTED, ("tls", "ssl_failed_handshake")),
+        (*CONNECTED, ("tls", "ssl_invalid_hostname")),
+        UNKNOWN_ISSUER,
+    ],
+    ids=["an alert", "another name's certificate", "a private one"],
+)
+def test_a_stranger_that_answers_in_whatever_way(ending: str, steps: Steps) -> None:
+    """Nothing on the way there minds the name: it was heard."""
+    scene = elsewhere(hello(ending, **TAKEN), *steps)
+    assert verdict_of(scene).state not in BLOCKED_STATES
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("columns", [TAKEN, {}], ids=["acknowledged", "not known"])
+def test_a_hello_that_arrived_convicts_nobody_alone(ending: str, columns: dict[str, Any]) -> None:
+    """Without a try elsewhere one rival stands; a stranger that is silent at once is no try."""
+    for scene in (
+        hello(ending, **columns),
+        elsewhere(hello(ending, **columns), *SILENT),
+        elsewhere(hello(ending, **columns), *CONNECTED, ("tls", SKIPPED)),
+    ):
+        verdict = verdict_of(scene)
+        assert verdict.state == "likely_blocked"
+        assert verdict.rule_id in {"tls.rst_acknowledged", "tls.silence_acknowledged"}
+        assert verdict.open_rivals == ("the server itself refuses",)
+
+
+def test_one_of_two_hellos_was_acknowledged() -> None:
+    """Every one must have been lost on the way, or cut too soon."""
+    scene = clean().chain(*RESET_HELLO, address=A, **UNSEEN).chain(*RESET_HELLO, address=A, **TAKEN)
+    scene.beside("other_name", *OK, address=A)
+    assert verdict_of(scene).rule_id == "tls.rst_acknowledged"
+
+
+@pytest.mark.parametrize(
+    ("failure", "rtt_s", "is_early"),
+    [(RESET, 0.1, True), (CLOSED, 0.1, True), (RESET, 0.05, False), (TIMEOUT, 0.1, False)],
+    ids=["reset", "closed", "after a round trip", "silence"],
+)
+def test_a_cut_sooner_than_a_round_trip(failure: str, rtt_s: float, *, is_early: bool) -> None:
+    """Whoever answers within 50 ms at a distance of 100 is not the host; silence has no time."""
+    verdict = verdict_of(hello(failure, **TAKEN, tcp_rtt_s=rtt_s))
+    assert (verdict.state == "blocked") is is_early
+
+
+@pytest.mark.parametrize("other", [RESET, TIMEOUT])
+def test_a_stranger_that_was_lost_by_chance(other: str) -> None:
+    """The name passed there at the second try, or what ended it is of another kind."""
+    ending = TIMEOUT if other == RESET else RESET
+    failed: Steps = (*CONNECTED, ("tls", other))
+    retried = elsewhere(elsewhere(hello(other, **TAKEN), *failed), *OK)
+    another = elsewhere(hello(ending, **TAKEN), *failed)
+
+    assert verdict_of(retried).state not in BLOCKED_STATES
+    assert verdict_of(another).state != "blocked"
+
+
+def test_large_answers_that_are_lost_on_the_way_back() -> None:
+    """A path MTU black hole: the hello arrives, a long chain of certificates does not.
+
+    A front's short certificate for the harmless name comes through.
+    """
+    scene = elsewhere(hello(TIMEOUT, **TAKEN, received_bytes=0), *OK)
+    assert verdict_of(scene).state not in BLOCKED_STATES
+
+
+def test_large_hellos_that_are_lost_on_the_way_there() -> None:
+    """The same the other way: whatever they name, and at a stranger's address too."""
+    long = {"first_flight_bytes": 1700, **UNSEEN}
+    scene = twice(clean(), *UNHEARD_HELLO, **long)
+    scene.beside("other_name", *UNHEARD_HELLO, address=A, **long)
+    assert verdict_of(elsewhere(scene, *UNHEARD_HELLO, **long)).rule_id == "tls.no_contrast"
 
 
 # -- certificates ----------------------------------------------------------------
@@ -198,9 +290,11 @@ def test_a_server_that_refuses_tls_1_3(other: Steps) -> None:
     assert verdict_of(scene).rule_id == "tls.form_refused"
 
 
-def test_a_virtual_host_that_refuses_tls_1_3() -> None:
-    """Its neighbour on the same server takes it: an alert is a server's word."""
-    assert verdict_of(form("ssl_failed_handshake", *OK)).state not in BLOCKED_STATES
+@pytest.mark.parametrize("failure", ["ssl_failed_handshake", *ENDINGS])
+@pytest.mark.parametrize("columns", [TAKEN, {}], ids=["acknowledged", "not known"])
+def test_a_virtual_host_that_refuses_tls_1_3(failure: str, columns: dict[str, Any]) -> None:
+    """Its neighbour on the same server takes it: an alert, or a close, is a server's word."""
+    assert verdict_of(form(failure, *OK, **columns)).rule_id == "tls.form_refused"
 
 
 def test_a_server_whose_reset_overtakes_its_acknowledgement() -> None:
@@ -222,6 +316,13 @@ def test_a_path_that_loses_large_packets() -> None:
     scene.beside("small_hello", *OK, address=A)
     scene.beside("large_hello", *UNHEARD_HELLO, address=A)
     assert verdict_of(scene).rule_id == "tls.long_hello"
+
+
+def test_a_path_that_loses_large_packets_in_a_run_that_was_killed() -> None:
+    """Short and long hellos of one form were not compared; the other form was short."""
+    scene = twice(clean(), *UNHEARD_HELLO, first_flight_bytes=1700, **UNSEEN)
+    scene.beside("second_hello", *OK, address=A, first_flight_bytes=200)
+    assert verdict_of(scene).state not in BLOCKED_STATES
 
 
 def test_a_long_hello_of_another_form_passes() -> None:

@@ -1,10 +1,13 @@
 """DNS: what an answer must show before it is called forged, and what it must not be tricked by."""
 
+import msgspec
 import pytest
 
 from facts import Scene
+from probe.model.observation import DnsResponse
 from probe.model.verdict import BLOCKED_STATES
 from probe.verdict.fingerprints import answers
+from probe.verdict.judge import judge
 from verdict.cases import ANSWERING, CENSORS_ANSWER, NXDOMAIN, one_for_many, presented
 from verdict.scenes import (
     CONNECTED,
@@ -69,6 +72,47 @@ def test_a_bogon_everywhere_is_the_names_own() -> None:
     scene = clean().lookup("system", None, ["10.0.0.1"]).lookup("doh", None, ["10.0.0.1"])
     scene.chain(*OK, address="10.0.0.1", member=HOST)
 
+    assert verdict_of(scene).state == "ok"
+
+
+@pytest.mark.parametrize("null", ["0.0.0.0", "127.0.0.1", "::"])
+def test_a_filter_that_somebody_chose_for_his_network(null: str) -> None:
+    """It answers with nothing, and what others answer is public; a censor does so to all."""
+    columns = {"query_type": "AAAA" if ":" in null else "A"}
+    public = ["2606:2800::1"] if ":" in null else PUBLIC
+    scene = clean().lookup("system", None, [null], **columns).lookup("doh", None, public, **columns)
+    assert verdict_of(scene).rule_id == "dns.null_answer"
+
+    scene.lookup("udp", None, public, **columns)
+    assert verdict_of(scene).rule_id == "dns.null_answer"
+
+    scene.lookup("udp", None, [null], resolver_id="another", **columns)
+    assert verdict_of(scene).rule_id == "dns.bogon"
+
+
+def test_null_beside_another_bogon_is_no_filters_answer() -> None:
+    """A page's server in a private network is somewhere."""
+    scene = clean().lookup("system", None, ["0.0.0.0", "10.10.34.34"]).lookup("doh", None, PUBLIC)
+    assert verdict_of(scene).rule_id == "dns.bogon"
+
+
+@pytest.mark.parametrize("failure", ["dns_servfail_error", "dns_temporary_failure"])
+def test_a_zone_that_one_resolver_finds_broken(failure: str) -> None:
+    """It validates signatures, and others do not, or has another of the zone's servers."""
+    scene = clean().lookup("system", failure).lookup("doh", None, PUBLIC)
+    assert verdict_of(scene).rule_id == "dns.servfail_alone"
+
+    scene.lookup("udp", failure)
+    assert verdict_of(scene).rule_id == "dns.failure_contrast"
+
+
+def test_a_forwarder_that_passes_on_two_servers_answers() -> None:
+    """One server's failure, and another's addresses: no two truths."""
+    scene = clean().lookup("udp", None, [], PUBLIC).chain(*OK, address=PUBLIC[0], member=HOST)
+    (row,) = (row for row in scene.rows if row.step == "dns")
+    failed, answered = row.responses
+    failed = msgspec.structs.replace(failed, rcode="SERVFAIL")
+    scene.rows[scene.rows.index(row)] = msgspec.structs.replace(row, responses=(failed, answered))
     assert verdict_of(scene).state == "ok"
 
 
@@ -153,6 +197,32 @@ def test_two_names_with_the_same_true_address_are_one_front() -> None:
     scene.lookup("system", None, [A], **other).lookup("doh", None, [B], **other)
 
     assert verdict_of(scene).state == "ok"
+
+
+def test_an_edge_that_is_set_up_wrongly() -> None:
+    """A trusted certificate for another name, at one of two addresses of one name."""
+    scene = geo_dns().chain(*OK, address=B, member=HOST)
+    scene.chain(*CONNECTED, ("tls", "ssl_invalid_hostname"), address=A, member=HOST)
+    assert verdict_of(scene).state not in BLOCKED_STATES
+
+
+def test_an_address_in_the_published_ranges_is_the_operators() -> None:
+    """Whatever it presents for this name, and for however many names it is given."""
+    bad = one_for_many()
+    presented("CN=Somebody", bad, FORGED[0])
+    bad.chain(*OK, address=PUBLIC[0], member=HOST)
+    rows = [
+        msgspec.structs.replace(row, responses=tuple(expected(r) for r in row.responses))
+        for row in bad.rows
+    ]
+    assert {verdict.mechanism for verdict in judge(bad.rows)} == {"dns_hijack"}
+    assert {verdict.mechanism for verdict in judge(rows)} == {"tls_mitm"}
+
+
+def expected(response: DnsResponse) -> DnsResponse:
+    """The same response, with addresses that the operator publishes."""
+    answers = tuple(msgspec.structs.replace(a, is_expected=True) for a in response.answers)
+    return msgspec.structs.replace(response, answers=answers)
 
 
 def test_no_certificate_verifies_anywhere() -> None:

@@ -14,6 +14,7 @@ from verdict.scenes import (
     RESET_HELLO,
     SILENT,
     TIMEOUT,
+    UNSEEN,
     A,
     B,
     clean,
@@ -133,7 +134,7 @@ def test_a_contrast_at_another_address_does_not_count(kind: str) -> None:
 def test_a_way_does_not_speak_for_a_target_that_fails() -> None:
     """The ordinary way is what is judged; the other is no member and no attempt of it."""
     scene = ways("quic", TIMEOUT, None)
-    twice(scene, *RESET_HELLO, address=B)
+    twice(scene, *RESET_HELLO, address=B, **UNSEEN)
     scene.beside("other_name", *OK, address=B)
     verdict = verdict_of(scene)
     assert (verdict.rule_id, verdict.n_ok, verdict.n_total) == ("tls.rst_contrast", 1, 2)
@@ -141,7 +142,7 @@ def test_a_way_does_not_speak_for_a_target_that_fails() -> None:
 
 def test_a_way_that_works_does_not_hide_a_block() -> None:
     """QUIC passes, TLS over TCP does not."""
-    scene = twice(clean(), *RESET_HELLO).beside("other_name", *OK, address=A)
+    scene = twice(clean(), *RESET_HELLO, **UNSEEN).beside("other_name", *OK, address=A)
     scene.beside("quic", ("quic", None), address=A, role="test")
     assert verdict_of(scene).rule_id == "tls.rst_contrast"
 

@@ -17,7 +17,20 @@ from probe.verdict.surroundings import (
     survey,
 )
 from verdict.cases import lossy_service, one_for_many
-from verdict.scenes import NOBODY, OK, RESET_HELLO, SILENT, TIMEOUT, A, B, C, clean, verdict_of
+from verdict.scenes import (
+    NOBODY,
+    OK,
+    RESET_HELLO,
+    SILENT,
+    TIMEOUT,
+    UNSEEN,
+    A,
+    B,
+    C,
+    clean,
+    twice,
+    verdict_of,
+)
 
 
 def by_counting(a: int, n: int, b: int, m: int) -> float:
@@ -68,7 +81,7 @@ def test_loss_on_the_way_to_one_service(
 def test_loss_says_nothing_of_a_reset() -> None:
     """Lost packets send no resets."""
     scene = lossy_service()
-    scene.chain(*RESET_HELLO, address=B).chain(*RESET_HELLO, address=B)
+    twice(scene, *RESET_HELLO, address=B, **UNSEEN)
     scene.beside("other_name", *OK, address=B)
     assert verdict_of(scene).rule_id == "tls.rst_contrast"
 
@@ -104,11 +117,21 @@ def test_what_goes_through_a_proxy_is_no_silence_of_the_service() -> None:
 
 
 def test_resolvers_are_broken_by_control_names_alone() -> None:
-    """One that knows a single control name is not broken; one that was asked none is not."""
+    """One that fails for a control name in the end; one that was asked for none is not."""
     control = {"role": "control", "control_id": "resolvable_name/x", **NOBODY}
     scene = clean().lookup("system", TIMEOUT, **control).lookup("system", None, [A], **control)
-    scene.lookup("udp", TIMEOUT, **control).lookup("doh", TIMEOUT)
+    scene.lookup("udp", "dns_servfail_error", **control).lookup("doh", TIMEOUT)
     assert broken_resolvers(scene.rows) == {"udp"}
+
+
+def test_one_control_name_of_two_is_enough_to_distrust_a_resolver() -> None:
+    """What it does to a name of nobody's interest it does to any; a private answer is none."""
+    for outcome in (("dns_nxdomain_error",), (None, ["10.0.0.1"]), (None, ["0.0.0.0"])):
+        scene = clean()
+        for number, answer in enumerate(((None, [A]), outcome)):
+            name = {"control_id": f"resolvable_name/{number}", "hostname": f"{number}.example"}
+            scene.lookup("system", *answer, role="control", **name, **NOBODY)  # type: ignore[arg-type] # columns
+        assert broken_resolvers(scene.rows) == {"system"}
 
 
 def test_one_address_for_many_names_of_different_targets() -> None:

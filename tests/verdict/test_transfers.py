@@ -5,12 +5,13 @@ import pytest
 from facts import Scene
 from probe.model.observation import Header
 from probe.model.verdict import BLOCKED_STATES
-from verdict.cases import GENERIC_PAGE, KNOWN_PAGE, page, pairs, plain
+from verdict.cases import GENERIC_PAGE, KNOWN_PAGE, bare, elsewhere, page, pairs, plain
 from verdict.scenes import (
     OK,
     PAGE,
     PLAIN_PAGE,
     RESET,
+    RESET_HELLO,
     SILENT,
     TIMEOUT,
     A,
@@ -43,6 +44,63 @@ def test_an_answer_cut_off_once_is_chance(failure: str, received: int) -> None:
     scene = clean().chain(*OK, ("http", failure), address=A, received_bytes=received)
     scene.beside("other_name", *PAGE, address=A, received_bytes=60_000)
     assert verdict_of(scene).state == "impaired"
+
+
+# -- the host's own part in it -----------------------------------------------------
+
+ENDINGS = [RESET, "eof_error", TIMEOUT]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("received", [0, 16_000])
+@pytest.mark.parametrize("is_tried", [True, False], ids=["elsewhere", "here alone"])
+def test_a_front_whose_host_behind_it_is_sick(
+    ending: str, received: int, *, is_tried: bool
+) -> None:
+    """It takes the request and finds no answer, or half of one; its other names work.
+
+    An upstream that answers too late looks the same.
+    """
+    scene = page(ending, received, other=60_000, tcp_unacked=0, tcp_retransmits=0)
+    if is_tried:
+        elsewhere(scene, *PAGE)
+    assert verdict_of(scene).rule_id == "http.interrupted"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("columns", [{"bytes_acked": 90}, {}], ids=["acknowledged", "not known"])
+def test_a_virtual_host_that_closes(ending: str, columns: dict[str, int]) -> None:
+    """Over plain HTTP: the request arrived, and this host of several has nothing to say."""
+    scene = bare(ending, **columns)
+    assert verdict_of(scene).rule_id == "http.interrupted"
+    assert verdict_of(elsewhere(scene, *PLAIN_PAGE)).rule_id == "http.interrupted"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"tcp_unacked": 1, "tcp_retransmits": 2},
+        {"tcp_unacked": 0, "tcp_retransmits": 3},
+        {"tcp_unacked": None, "tcp_retransmits": 3},
+        {"tcp_unacked": 1, "tcp_retransmits": None},
+        {"bytes_acked": 700},
+    ],
+)
+def test_a_request_that_may_have_arrived(columns: dict[str, int | None]) -> None:
+    """Sent again once or twice, or acknowledged after all."""
+    assert verdict_of(page(TIMEOUT, 0, other=4000, **columns)).rule_id == "http.interrupted"
+
+
+def test_a_hello_that_fails_elsewhere_is_no_request_that_does() -> None:
+    """The stranger's handshake was lost: nothing was asked there."""
+    scene = elsewhere(page(RESET, 0, other=4000), *RESET_HELLO)
+    assert verdict_of(scene).rule_id == "http.interrupted"
+
+
+def test_large_answers_that_are_lost_on_the_way_back() -> None:
+    """A path MTU black hole: requests arrive, and only the harmless name's page is short."""
+    scene = page(TIMEOUT, 0, other=400, tcp_unacked=0)
+    assert verdict_of(scene).rule_id == "http.interrupted"
 
 
 def test_outcomes_that_differ_name_nothing() -> None:
@@ -111,6 +169,24 @@ def test_a_page_behind_a_verified_certificate_is_the_services_own(text: str) -> 
 def test_an_answer_that_is_not_too_early(columns: dict[str, float]) -> None:
     """What the host itself could have said in that time."""
     assert verdict_of(plain(**columns)).state == "ok"  # type: ignore[arg-type] # columns of a row
+
+
+@pytest.mark.parametrize(
+    ("place", "state"),
+    [
+        ("https://blocked.a.example/", "ok"),
+        ("https://blocked.a.example./", "ok"),
+        ("/blocked", "ok"),
+        ("https://blocked.a.example.test/", "likely_blocked"),
+        ("https://blocked.other.example/", "likely_blocked"),
+    ],
+)
+def test_a_redirect_within_the_sites_own_domain(place: str, state: str) -> None:
+    """Whatever that host is called, nobody else's page is there."""
+    header = Header(name="location", value=place)
+    for name in ("a.example", "www.A.example."):
+        scene = plain(status_code=302, hostname=name, headers=(header,))
+        assert verdict_of(scene).state == state
 
 
 def test_an_early_redirect_is_seen_with_its_header() -> None:

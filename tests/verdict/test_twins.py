@@ -18,8 +18,8 @@ from probe.model.verdict import BLOCKED_STATES
 from probe.verdict.controls import SLOW_CONNECT_S
 from probe.verdict.judge import judge
 from probe.verdict.members import MAX_LAG_S
-from verdict.cases import CASES, Case
-from verdict.scenes import CONNECTED, OK, SILENT, TIMEOUT, verdict_of
+from verdict.cases import CASES, Case, elsewhere
+from verdict.scenes import CONNECTED, OK, PAGE, SILENT, TIMEOUT, verdict_of
 
 Rows = list[Observation]
 
@@ -89,6 +89,12 @@ def each(*cases: Case) -> pytest.MarkDecorator:
 BLOCKING = [case for case in CASES if case.state in BLOCKED_STATES]
 SILENCE = [case for case in BLOCKING if is_silent(case)]
 CONTRASTED = [case for case in BLOCKING if has_contrast(case)]
+NAMED = [
+    case
+    for case in CONTRASTED
+    if case.mechanism in {"sni_rst", "sni_drop", "sni_drop_reply", "tls_fingerprint"}
+    or case.mechanism in {"http_host_rst", "faketls_drop", "freeze", "mtproto_drop"}
+]
 REPEATED = [case for case in BLOCKING if case.rule_id not in ONCE_IS_ENOUGH]
 OVER_TCP = [case for case in BLOCKING if not case.rule_id.startswith("dns.")]
 BESIDE = [case for case in CASES if case.state == "ok" and case.mechanism is not None]
@@ -136,6 +142,28 @@ def test_a_contrast_cut_short_by_a_kill(case: Case) -> None:
     """A contrast of which only the connect was written down has not passed."""
     rows = [row for row in case.scene().rows if row.role != "contrast" or row.step == "tcp"]
     assert not states(rows) & BLOCKED_STATES
+
+
+def arrived(rows: Rows) -> Rows:
+    """The host acknowledged whatever was sent to it, and ended it after a round trip."""
+    kept = [row for row in rows if row.follow_up != "name_elsewhere"]
+    return changed(kept, bytes_acked=518, tcp_unacked=0, tcp_retransmits=0, tcp_rtt_s=0.01)
+
+
+@each(*NAMED)
+def test_a_host_that_refuses_by_itself(case: Case) -> None:
+    """A front whose origin is sick takes what it is sent; what reached it was not dropped."""
+    scene = case.scene()
+    scene.rows = arrived(scene.rows)
+    elsewhere(scene, *(OK if case.rule_id.startswith("tls.") else PAGE))
+
+    assert not states(scene.rows) & BLOCKED_STATES
+
+
+@each(*NAMED)
+def test_a_host_of_which_nothing_else_is_known(case: Case) -> None:
+    """The same, with nobody to send the name to: never more than likely."""
+    assert "blocked" not in states(arrived(case.scene().rows))
 
 
 @each(*REPEATED)

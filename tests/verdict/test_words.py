@@ -14,12 +14,12 @@ from probe.verdict.words import (
     summarise,
     three_answers,
 )
-from verdict.cases import CASES, Case, presented, ways
-from verdict.scenes import OK, RESET_HELLO, SILENT, TIMEOUT, A, clean, twice, verdict_of
+from verdict.cases import CASES, OWN_WORD, Case, presented, ways
+from verdict.scenes import OK, RESET_HELLO, SILENT, TIMEOUT, UNSEEN, A, B, clean, twice, verdict_of
 
 
 def blocked(scene: Scene) -> Scene:
-    return twice(scene, *RESET_HELLO).beside("other_name", *OK, address=A)
+    return twice(scene, *RESET_HELLO, **UNSEEN).beside("other_name", *OK, address=A)
 
 
 def test_every_word_of_the_vocabulary_has_words() -> None:
@@ -104,8 +104,23 @@ def test_a_line_that_explains_it_is_named() -> None:
         (presented(kaspersky), CAUSE_WORDS["local_interception"]),
         (twice(clean(), *SILENT).control("unroutable", ("tcp", None)), "intercepts"),
     ):
+        answers = three_answers(judge(scene.rows))
         assert cause in verdict_of(scene).summary
-        assert "Nothing is wrong" not in three_answers(judge(scene.rows)).is_it_me
+        assert answers.is_it_me.startswith("Perhaps:")
+        assert cause in answers.is_it_me
+
+
+def test_failures_without_a_cause_are_probably_not_mine() -> None:
+    """The line is well, and something fails all the same."""
+    answers = three_answers(judge(twice(clean(), *SILENT).rows))
+    assert answers.is_it_me.startswith("Probably not: 2 of 2 controls answered")
+
+
+def test_a_block_says_no_whatever_else_is_wrong() -> None:
+    """A device that meddles with one target does not explain another's reset name."""
+    scene = blocked(clean())
+    twice(scene, ("tcp", "host_unreachable"), address=B, target_id="a/other", **OWN_WORD)
+    assert three_answers(judge(scene.rows)).is_it_me.startswith("No:")
 
 
 @pytest.mark.parametrize("rows", [blocked(Scene().controls(None, None)).rows])
