@@ -12,9 +12,7 @@ from msgspec import Meta, Struct
 from probe.model import failure as failures
 from probe.model.target import CombinationRule, ResolverProtocol
 
-Step = Literal[
-    "route", "dns", "tcp", "proxy", "tls", "http", "udp", "quic", "mtproto", "writes"
-]
+Step = Literal["route", "dns", "tcp", "proxy", "tls", "http", "udp", "quic", "mtproto", "writes"]
 STEPS: tuple[Step, ...] = get_args(Step)
 
 Role = Literal["test", "control", "contrast", "resolver"]

@@ -66,7 +66,7 @@ CONNECT_PATIENCE_S: Final = 2.0
 """Three SYNs on Linux (0, 1, 2 s) without an answer: on a line that loses one packet
 in ten each way the chance of that is under 1 %, so it is worth a second look."""
 
-QUERY_PATIENCE_S: Final = 0.7
+QUERY_PATIENCE_S: Final = 0.5
 """Who has not answered a datagram by now lost it, or does not want to."""
 
 HELLO_PATIENCE_S: Final = 0.6

@@ -13,7 +13,14 @@ from typing import Literal
 import msgspec
 import trio
 
-from probe.model.failure import CERTIFICATE, SKIPPED, TIMEOUTS, UNREACHABLE, from_errno_name
+from probe.model.failure import (
+    CERTIFICATE,
+    DNS_NO_ANSWER,
+    SKIPPED,
+    TIMEOUTS,
+    UNREACHABLE,
+    from_errno_name,
+)
 from probe.model.observation import Observation
 from probe.model.step import Chain, DnsLookup, HttpRequest, Owner, Plan, Trigger
 from probe.net.api import Network, ProxyAddress
@@ -191,9 +198,10 @@ class Engine:
                 nursery.start_soon(self.attempt, shorter, chain.address, 2)
 
     def _has_failures(self) -> bool:
+        # Many hosts have no AAAA: that answer is no failure.
+        fine = {None, SKIPPED, DNS_NO_ANSWER}
         return any(
-            o.failure not in {None, SKIPPED} and o.role in {"test", "resolver"}
-            for o in self.observations
+            o.failure not in fine and o.role in {"test", "resolver"} for o in self.observations
         )
 
     async def _start(self, chain: Chain) -> None:

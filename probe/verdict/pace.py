@@ -23,6 +23,10 @@ THROTTLED: Final = 0.5
 
 MIN_PAIRS: Final = 3
 
+MIN_SLOW_S: Final = 0.3
+"""A transfer that is over sooner is not slow, whatever others do: it is as long as two
+round trips to another continent, and shorter ones differ by chance."""
+
 MAX_LAG_SHARE: Final = 0.1
 """Event-loop lag during the target's transfer, as a share of its duration: our own
 load may explain this much of its slowness and no more. Lag during the contrast
@@ -40,7 +44,7 @@ def rate(row: Observation) -> float | None:
 
 def is_slow(row: Observation, rows: Iterable[Observation]) -> bool:
     """Tell whether a transfer is worth measuring in pairs."""
-    own = rate(row)
+    own = rate(row) if (row.body_duration_s or 0.0) >= MIN_SLOW_S else None
     controls = [r for o in rows if o.role == "control" and (r := rate(o)) is not None]
     return own is not None and bool(controls) and own < SUSPICION * median(controls)
 
@@ -60,6 +64,8 @@ def paired_ratios(tests: Sequence[Observation], contrasts: Sequence[Observation]
             continue  # the target's attempt of this turn got to no transfer
         if (slow := rate(own)) is None or (fast := rate(contrast)) is None:
             continue
+        if (own.body_duration_s or 0.0) < MIN_SLOW_S:
+            slow = max(slow, fast)
         if own.loop_lag_s <= MAX_LAG_SHARE * (own.t - own.t0):
             ratios.append(slow / fast)
     return ratios

@@ -1,246 +1,91 @@
-"""The engine under a written-down network: order, promise, retries, follow-ups.
+"""The engine under a written-down network: order, promise, retries, follow-ups."""
 
-TLS peers here are real TLS servers in memory; only the wire between is fake.
-"""
-
-import errno
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import dns.message
-import dns.rrset
+import msgspec
 import pytest
-import trio
-import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fakes
 from facts import targets_of
-from probe.model.observation import Observation
-from probe.model.step import DnsLookup, Plan
-from probe.model.target import Control, Endpoint, Resolver, Targets
-from probe.model.vantage import Vantage
-from probe.net.api import Datagram, ResolutionError, TcpInfo
-from probe.plan.build import Options, build_plan
-from probe.run.events import Event, Observed
-from probe.run.session import RunResult, Settings, find_routes, run_check
+from probe.model.observation import FollowUp, Observation
+from probe.model.step import Plan
+from probe.model.target import Control, Endpoint, Targets
+from probe.net.tls import TrustStores
+from probe.plan.build import build_plan, trust_anchors
+from probe.plan.follow_ups import Asked
+from probe.run.engine import Engine
+from probe.run.events import Observed
+from probe.run.session import find_routes
+from probe.steps.dns_lookup import HOLD_OPEN_S
+from run.world import (
+    ADDRESSES,
+    CONTROLS,
+    INNOCUOUS,
+    LITERALS,
+    NEIGHBOURS,
+    NEVER,
+    RESOLVER,
+    Wire,
+    World,
+    known_good,
+    options,
+    promised,
+    run_in,
+    world_targets,
+)
 
-AUTHORITY = trustme.CA()
-RTT_S = 0.06
-
-NAMES = ("web.example", "t.example")
-ADDRESSES = {"web.example": "203.0.113.10", "t.example": "203.0.113.20"}
-LITERALS = ("198.51.100.1", "198.51.101.1", "198.51.102.1")
-CONTROLS = ("192.0.2.1", "192.0.2.2", "192.0.2.3")
-RESOLVER = "192.0.2.53"
-
-CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-AUTHORITY.issue_cert(*NAMES, "good.example").configure_cert(CONTEXT)
-
-
-@dataclass
-class Wire:
-    """What happens at an address: ok, silent, refused, or cut when a name is sent."""
-
-    state: str = "ok"
-    cut_name: bytes = b"\x00never"
-
-
-@dataclass
-class TlsPeer:
-    """A TLS server in memory behind one connection."""
-
-    wire: Wire
-    log: list[str]
-    address: str
-    sent_bytes: int = 0
-    received_bytes: int = 0
-    first_arrival: float | None = None
-    is_closed: bool = False
-    is_cut: bool = False
-    _in: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO)
-    _out: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO)
-
-    def __post_init__(self) -> None:
-        self._tls = CONTEXT.wrap_bio(self._in, self._out, server_side=True)
-        self._is_open = False
-
-    async def connect(self) -> None:
-        if self.wire.state == "silent":
-            await trio.sleep_forever()
-        await trio.sleep(RTT_S)
-        if self.wire.state == "refused":
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
-
-    async def send_all(self, data: bytes) -> None:
-        await trio.lowlevel.checkpoint()
-        self.sent_bytes += len(data)
-        if self.wire.cut_name in data:
-            self.is_cut = True
-        self._in.write(data)
-
-    async def receive_some(self) -> bytes:
-        await trio.sleep(RTT_S)
-        if self.is_cut:
-            raise ConnectionResetError(errno.ECONNRESET, "reset")
-        try:
-            if not self._is_open:
-                self._tls.do_handshake()
-                self._is_open = True
-            while request := self._tls.read(65536):
-                if request.endswith(b"\r\n\r\n"):
-                    self._tls.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        except ssl.SSLWantReadError:
-            pass
-        data = self._out.read()
-        if not data:
-            await trio.sleep_forever()
-        self.received_bytes += len(data)
-        return data
-
-    def tcp_info(self) -> TcpInfo | None:
-        return None
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-@dataclass
-class DnsPeer:
-    """Answers A for known names after one round trip."""
-
-    wire: Wire
-    _queries: list[bytes] = field(default_factory=list)
-
-    async def send(self, data: bytes) -> None:
-        await trio.lowlevel.checkpoint()
-        self._queries.append(data)
-
-    async def receive(self) -> Datagram:
-        await trio.sleep(RTT_S)
-        if self.wire.state == "silent" or not self._queries:
-            await trio.sleep_forever()
-        query = dns.message.from_wire(self._queries.pop())
-        answer = dns.message.make_response(query)
-        name = query.question[0].name
-        known = ADDRESSES.get(name.to_text().rstrip("."))
-        if known and query.question[0].rdtype == 1:
-            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "A", known))
-        return Datagram(answer.to_wire(), 60)
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass
-class World(fakes.FakeNetwork):
-    """A network of peers; remembers every (address, port) that was opened, in order."""
-
-    wires: dict[str, Wire] = field(default_factory=dict)
-    touched: list[tuple[str, int]] = field(default_factory=list)
-    peers: list[TlsPeer] = field(default_factory=list)
-    after: Callable[["World"], None] = lambda _world: None
-
-    def open_tcp(self, address: str, port: int) -> TlsPeer:  # type: ignore[override]
-        self.touched.append((address, port))
-        self.after(self)
-        peer = TlsPeer(self.wires.get(address, Wire()), [], address)
-        self.peers.append(peer)
-        return peer
-
-    def open_udp(self, address: str, port: int) -> DnsPeer:  # type: ignore[override]
-        self.touched.append((address, port))
-        return DnsPeer(self.wires.get(address, Wire()))
-
-    async def getaddrinfo(self, hostname: str, family: int) -> tuple[str, ...]:
-        await trio.sleep(RTT_S)
-        if hostname not in ADDRESSES:
-            raise ResolutionError("EAI_NONAME")
-        return (ADDRESSES[hostname],)
-
-
-def world_targets() -> Targets:
-    """Two hosts to a page, three literal addresses, three controls, one resolver each way."""
-    hosts = [
-        Endpoint(address=name, port=443, probes=("dns", "tcp", "tls", "http")) for name in NAMES
-    ]
-    literals = [Endpoint(address=address, port=443, probes=("tcp",)) for address in LITERALS]
-    controls = [
-        Control(
-            id=f"known_good/{n}",
-            kind="known_good",
-            operator=f"operator {n}",
-            address=address,
-            server_name="good.example",
-        )
-        for n, address in enumerate(CONTROLS)
-    ]
-    innocuous = Control(id="innocuous", kind="innocuous_name", server_name="plain.example")
-    return targets_of(
-        *hosts,
-        *literals,
-        controls=(*controls, innocuous),
-        resolvers=(Resolver(id="udp", protocol="udp", address=RESOLVER, port=53),),
-        trust_anchors=(AUTHORITY.cert_pem.bytes().decode(),),
-    )
-
-
-def run_in(world: World, folder: Path) -> tuple[RunResult, list[Event]]:
-    """Run the whole session under a clock that jumps."""
-    events: list[Event] = []
-    wanted = Settings(
-        targets=world_targets(),
-        targets_sha256="ab" * 32,
-        vantage=Vantage(),
-        results=folder,
-        options=Options(families=(4,), seed=1),
-    )
-    return fakes.play(lambda: run_check(wanted, world, events.append)), events
-
-
-def promised(plan: Plan) -> set[tuple[str, int]]:
-    """Every (address, port) that a plan may open, DNS answers included."""
-    places: set[tuple[str, int]] = set()
-    for chain in (*plan.controls, *plan.lookups, *plan.chains, *plan.follow_ups):
-        if chain.address is not None:
-            places.add((chain.address, chain.port))
-        elif chain.hostname is not None:
-            places.add((ADDRESSES[chain.hostname], chain.port))
-        for step in chain.steps:
-            if isinstance(step, DnsLookup) and step.resolver.address:
-                places.add((step.resolver.address, step.resolver.port))
-    return places
-
+WEB = ADDRESSES["web.example"]
 
 wires = st.builds(
     Wire,
     state=st.sampled_from(["ok", "silent", "refused"]),
-    cut_name=st.sampled_from([b"\x00never", b"web.example", b"example"]),
+    cut=st.sampled_from([NEVER, b"web.example", b"example"]),
+    swallowed=st.sampled_from([NEVER, b"t.example", b"plain"]),
+    swallowed_version=st.sampled_from([None, 0x0304]),
+    lost=st.integers(0, 1),
 )
+PLACES = (*ADDRESSES.values(), *LITERALS, *NEIGHBOURS, *CONTROLS, RESOLVER)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
-    found=st.fixed_dictionaries(
-        dict.fromkeys((*ADDRESSES.values(), *LITERALS, *CONTROLS, RESOLVER), wires)
-    )
+    found=st.fixed_dictionaries(dict.fromkeys(PLACES, wires)),
+    asked=st.frozensets(st.sampled_from(["locate", "throttling"])),
 )
 def test_nothing_is_opened_outside_the_plan(
-    found: dict[str, Wire], tmp_path_factory: pytest.TempPathFactory
+    found: dict[str, Wire], asked: frozenset[Asked], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever the network does, every socket goes to a place that the plan names."""
     world = World(wires=found)
 
-    result, _ = run_in(world, tmp_path_factory.mktemp("run"))
-    plan = build_plan(world_targets(), Options(families=(4,), seed=1))
+    result, _ = run_in(world, tmp_path_factory.mktemp("run"), asked=asked)
+    plan = build_plan(world_targets(), options(asked=asked))
 
     assert set(world.touched) <= promised(plan)
-    assert all(peer.is_closed for peer in world.peers)
+    assert all(peer.closed_at is not None for peer in world.peers)
     assert {v.target_id for v in result.verdicts} == {"a/web"}
     assert result.is_usable or {v.state for v in result.verdicts} == {"insufficient"}
+
+
+def follow_ups(result: Any) -> set[FollowUp]:
+    """Return what followed, controls' own checks left out."""
+    return {o.follow_up for o in result.observations if o.follow_up and o.role == "contrast"}
+
+
+def test_a_silent_address_has_its_separating_probes(tmp_path: Path) -> None:
+    """Another port, UDP, and the operator's next address; each once, at the promised place."""
+    world = World(wires={LITERALS[0]: Wire("silent")})
+
+    result, _ = run_in(world, tmp_path)
+    plan = build_plan(world_targets(), options())
+
+    assert follow_ups(result) == {"other_port", "udp_twin", "neighbour"}
+    assert set(world.touched) <= promised(plan)
+    for place in ((LITERALS[0], 80), (NEIGHBOURS[0], 443)):
+        assert world.touched.count(place) == 1
 
 
 def test_controls_come_first(tmp_path: Path) -> None:
@@ -268,39 +113,281 @@ def test_a_failing_address_is_tried_again_as_an_observation_of_its_own(tmp_path:
     world = World(wires={LITERALS[0]: Wire("silent")})
 
     result, _ = run_in(world, tmp_path)
-    attempts = [o.attempt for o in result.observations if o.address == LITERALS[0]]
+    attempts = [
+        o.attempt
+        for o in result.observations
+        if o.address == LITERALS[0] and o.role == "test" and o.follow_up is None
+    ]
 
     assert attempts == [1, 2]
 
 
-def test_a_cut_name_gets_its_contrast(tmp_path: Path) -> None:
-    """A hello cut by its name is contrasted at the same address, and called blocked."""
-    world = World(wires={ADDRESSES["web.example"]: Wire(cut_name=b"web.example")})
+def test_a_second_connect_goes_out_while_the_first_is_silent(tmp_path: Path) -> None:
+    """A lost SYN costs two seconds, not the whole of the first attempt's time."""
+    world = World(wires={LITERALS[0]: Wire(lost=1)})
 
     result, _ = run_in(world, tmp_path)
-    contrasts = [o for o in result.observations if o.role == "contrast"]
+    first, second = world.at(LITERALS[0])[:2]
+    rows = {
+        o.attempt: o for o in result.observations if o.address == LITERALS[0] and not o.follow_up
+    }
 
-    assert {o.address for o in contrasts} == {ADDRESSES["web.example"]}
-    assert {o.server_name for o in contrasts if o.step == "tls"} == {"plain.example"}
+    assert first.closed_at is not None
+    assert second.opened_at < first.closed_at
+    assert (rows[1].failure, rows[2].failure) == ("generic_timeout_error", None)
+    assert [v.state for v in result.verdicts] == ["ok"]
+
+
+def test_on_a_slow_line_nothing_is_hedged(tmp_path: Path) -> None:
+    """Where controls take seconds to connect, two of them are no silence."""
+    slow = {address: Wire(connect_s=(1.5,)) for address in CONTROLS}
+    world = World(wires={**slow, LITERALS[0]: Wire("silent")})
+
+    run_in(world, tmp_path)
+    own = [p for p in world.at(LITERALS[0]) if p.port == 443]
+    beside = [p for p in world.at(LITERALS[0]) if p.port == 80]
+
+    assert own[0].closed_at is not None
+    assert own[1].opened_at >= own[0].closed_at
+    assert beside[0].opened_at >= own[0].closed_at
+
+
+def test_a_cut_name_gets_its_contrast(tmp_path: Path) -> None:
+    """A hello cut by its name is contrasted at the same address and at another host's."""
+    cut = {address: Wire(cut=b"web.example") for address in (WEB, *CONTROLS)}
+    world = World(wires=cut)
+
+    result, _ = run_in(world, tmp_path)
+    contrasts = [o for o in result.observations if o.role == "contrast" and o.step == "tls"]
+    names = {(o.follow_up, o.server_name) for o in contrasts}
+
+    assert {o.address for o in contrasts if o.follow_up != "name_elsewhere"} == {WEB}
+    # Nothing under the innocuous name is as short as the endpoint's own.
+    assert {("other_name", INNOCUOUS), ("second_hello", "web.example")} <= names
+    assert ("name_elsewhere", "web.example") in names
     assert [(v.state, v.mechanism, v.n_ok, v.n_total) for v in result.verdicts] == [
         ("blocked", "sni_rst", 4, 5)
     ]
 
 
+def test_a_host_that_is_spared_for_names_is_no_control_any_more(tmp_path: Path) -> None:
+    """Its address may be closed to us for it: neither beats nor the second round go there."""
+    world = World(wires={WEB: Wire(cut=b"web.example")})
+
+    result, _ = run_in(world, tmp_path)
+    (spared,) = {o.address for o in result.observations if o.follow_up == "name_elsewhere"}
+    later = [
+        o
+        for o in result.observations
+        if o.role == "control" and (o.attempt == 2 or o.follow_up == "heartbeat")
+    ]
+
+    assert spared in CONTROLS
+    assert later
+    assert spared not in {o.address for o in later}
+
+
+def two_operators() -> Targets:
+    """Of two operators none can be spared."""
+    listed = world_targets()
+    others = tuple(c for c in listed.controls if c.address != CONTROLS[2])
+    return msgspec.structs.replace(listed, controls=others)
+
+
+def test_names_go_to_a_control_after_its_last_word(tmp_path: Path) -> None:
+    """Where no host can be spared: the second round of controls has ended by then."""
+    world = World(wires={WEB: Wire(cut=b"web.example")})
+
+    result, _ = run_in(world, tmp_path, two_operators())
+    elsewhere = [o for o in result.observations if o.follow_up == "name_elsewhere"]
+    again = [
+        o
+        for o in result.observations
+        if o.role == "control" and o.follow_up is None and o.attempt == 2
+    ]
+
+    assert elsewhere
+    assert again
+    assert min(o.t0 for o in elsewhere) >= max(o.t for o in again)
+
+
+def test_without_failures_there_is_no_second_round(tmp_path: Path) -> None:
+    """Nothing has to be explained, and nothing follows."""
+    result, _ = run_in(World(), tmp_path)
+
+    assert {o.attempt for o in result.observations if o.follow_up is None} == {1}
+    assert follow_ups(result) == set()
+
+
+def test_a_hello_that_only_newer_clients_lose_is_tried_in_other_forms(tmp_path: Path) -> None:
+    """The second form passes beside it; the plain one is tried again all the same."""
+    world = World(wires={WEB: Wire(swallowed_version=0x0304)})
+
+    result, _ = run_in(world, tmp_path)
+    rows = [o for o in result.observations if o.address == WEB and o.step == "tls"]
+    passed = {o.follow_up for o in rows if o.failure is None}
+    plain = [o.attempt for o in rows if o.follow_up is None]
+
+    assert passed == {"second_hello"}
+    assert sorted(plain) == [1, 2]
+
+
+def test_a_second_form_that_is_silent_too_is_the_second_attempt(tmp_path: Path) -> None:
+    """The name is swallowed in any form: it is not sent a third time."""
+    world = World(wires={WEB: Wire(swallowed=b"web.example")})
+
+    result, _ = run_in(world, tmp_path)
+    rows = [o for o in result.observations if o.server_name == "web.example" and o.address == WEB]
+
+    assert {(o.follow_up, o.attempt) for o in rows} == {(None, 1), ("second_hello", 1)}
+    assert {o.failure for o in rows} == {"generic_timeout_error"}
+
+
+def test_an_answer_starts_chains_before_the_window_closes(tmp_path: Path) -> None:
+    """The socket stays open for a second answer; nobody waits for that."""
+    world = World()
+    world.getaddrinfo = _no_answer  # type: ignore[method-assign]
+
+    result, _ = run_in(world, tmp_path)
+    asked = [o for o in result.observations if o.step == "dns" and o.resolver_id == "udp"]
+    started = {o.hostname: o.t0 for o in result.observations if o.step == "tcp" and o.hostname}
+    answered = {o.hostname: o for o in asked if o.hostname in ADDRESSES}
+
+    assert set(started) == set(answered) == set(ADDRESSES)
+    for hostname, row in answered.items():
+        assert row.t - row.t0 >= HOLD_OPEN_S
+        assert started[hostname or ""] < row.t - HOLD_OPEN_S / 2
+
+
+@pytest.mark.parametrize("address", ["192.168.1.1", "127.0.0.1", "203.0.113.10"])
+def test_an_answer_that_cannot_be_the_service_is_not_connected_to(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a router or neighbour of the volunteer's; the lookup is recorded all the same."""
+    monkeypatch.setitem(ADDRESSES, "web.example", address)
+    world = World()
+
+    result, _ = run_in(world, tmp_path)
+    answers = {a for o in result.observations for a in o.accepted_addresses()}
+
+    assert address in answers
+    assert address not in {place for place, _ in world.touched}
+
+
+async def _no_answer(hostname: str, family: int) -> tuple[str, ...]:
+    await fakes.trio.sleep_forever()
+    raise AssertionError
+
+
+def played(world: World, plan: Plan) -> list[Observation]:
+    """Carry out a plan of our own making."""
+
+    async def emit(row: Observation, done: int, total: int) -> None:
+        assert done <= total
+
+    trust = TrustStores(trust_anchors(world_targets()))
+
+    async def scene() -> list[Observation]:
+        return await Engine(plan, world, trust, (), emit, {4: None}).run()
+
+    return fakes.play(scene)
+
+
+def test_beyond_the_byte_cap_nothing_follows() -> None:
+    """What was promised is measured once; no retry, no separating probe."""
+    wires = {address: Wire(cut=b"example") for address in ADDRESSES.values()}
+    plan = build_plan(world_targets(), options())
+    poor = msgspec.structs.replace(plan, budget=msgspec.structs.replace(plan.budget, max_bytes=0))
+
+    rows = played(World(wires=wires), poor)
+    tests = [o for o in rows if o.role == "test" and o.follow_up is None]
+
+    assert {o.server_name for o in tests if o.step == "tls"} == {"web.example", "t.example"}
+    assert {o.attempt for o in tests} == {1}
+    assert {o.follow_up for o in rows} <= {None, "heartbeat"}
+    # The same world with the usual cap.
+    assert "other_name" in {o.follow_up for o in played(World(wires=wires), plan)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [((), set()), (("locate",), {"hop"}), (("residual",), {"residual"})],
+)
+def test_what_disturbs_is_done_only_if_asked(
+    asked: tuple[Asked, ...], expected: set[FollowUp], tmp_path: Path
+) -> None:
+    """Hellos that die on their way, and a harmless name after a forbidden one: at the end."""
+    world = World(wires={WEB: Wire(cut=b"web.example")})
+
+    result, _ = run_in(world, tmp_path, asked=frozenset(asked))
+    found = follow_ups(result) & {"hop", "residual"}
+    rows = [o for o in result.observations if o.follow_up in {"hop", "residual"}]
+    others = [o for o in result.observations if o not in rows and o.follow_up != "heartbeat"]
+
+    assert found == expected
+    assert all(row.t0 >= max(o.t for o in others) for row in rows)
+
+
+def test_the_hop_that_answers_ends_the_search(tmp_path: Path) -> None:
+    """Hellos die one hop further each time; whoever cuts one sits before that hop."""
+    world = World(wires={WEB: Wire(cut=b"web.example")})
+
+    result, _ = run_in(world, tmp_path, asked=frozenset({"locate"}))
+    hellos = [
+        (o.hop_limit, o.failure)
+        for o in result.observations
+        if o.follow_up == "hop" and o.step == "tls"
+    ]
+
+    assert [limit for limit, _ in hellos] == list(range(1, len(hellos) + 1))
+    assert hellos[-1][1] == "connection_reset"
+    assert {failure for _, failure in hellos[:-1]} == {"generic_timeout_error"}
+
+
+def test_a_bad_minute_is_waited_out_and_measured_again(tmp_path: Path) -> None:
+    """What fails while beats fail is tried once more than promised, and then it works."""
+    lost = {address: Wire(lost=1) for address in CONTROLS[:2]}
+
+    def lose(world: World) -> None:
+        if (LITERALS[0], 443) in world.touched and not world.is_bad:
+            world.is_bad = True
+            world.wires.update(lost)
+            world.wires[LITERALS[0]] = Wire(lost=2)
+
+    world = World(on_open=lose)
+
+    result, _ = run_in(world, tmp_path)
+    own = [o for o in result.observations if o.address == LITERALS[0] and not o.follow_up]
+    beats = [o for o in result.observations if o.follow_up == "heartbeat"]
+
+    assert [o.failure for o in beats if o.failure]
+    assert [(o.attempt, o.failure) for o in own] == [
+        (1, "generic_timeout_error"),
+        (2, "generic_timeout_error"),
+        (3, None),
+    ]
+
+
 def test_a_network_lost_on_the_way_blocks_nothing(tmp_path: Path) -> None:
-    """Controls that no longer answer at the end explain every failure before."""
+    """Controls that no longer answer at the end explain every failure before.
+
+    Repeats are bounded: a line that stays bad is a bad line.
+    """
+    own = (*LITERALS, *ADDRESSES.values())
 
     def lose(world: World) -> None:
         if len(world.touched) > 4:
-            world.wires.update({a: Wire("silent") for a in (*LITERALS, *ADDRESSES.values())})
-            world.wires.update({a: Wire("silent") for a in CONTROLS})
+            world.wires.update({a: Wire("silent") for a in (*own, *CONTROLS)})
 
-    world = World(after=lose)
+    world = World(on_open=lose)
 
     result, _ = run_in(world, tmp_path)
+    controls = [o for o in result.observations if o.role == "control" and o.follow_up is None]
+    attempts = [o.attempt for o in result.observations if o.address in own and o.role == "test"]
 
     assert {v.state for v in result.verdicts} == {"insufficient"}
-    assert max(o.attempt for o in result.observations if o.role == "control") == 2
+    assert max(o.attempt for o in controls) == 2
+    assert max(attempts) <= 4
 
 
 def test_every_reported_observation_is_stored_before(tmp_path: Path) -> None:
@@ -330,7 +417,7 @@ def test_a_family_without_route_is_left_out() -> None:
     )
     listed = targets_of(
         Endpoint(address="198.51.100.1", port=443, probes=("tcp",)),
-        controls=(*world_targets().controls, six),
+        controls=(*known_good(), six),
     )
 
     assert find_routes(V4Only(), listed, (4, 6)) == {4: None, 6: "ENETUNREACH"}

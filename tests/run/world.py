@@ -31,7 +31,7 @@ AUTHORITY = trustme.CA()
 RTT_S = 0.06
 
 NAMES = ("web.example", "t.example")
-ADDRESSES = {"web.example": "203.0.113.10", "t.example": "203.0.114.20"}
+ADDRESSES = {"web.example": "203.0.115.10", "t.example": "203.0.114.20"}
 LITERALS = ("198.51.100.1", "198.51.101.1", "198.51.102.1")
 NEIGHBOURS = ("198.51.100.2", "198.51.101.2", "198.51.102.2")
 CONTROLS = ("192.0.2.1", "192.0.3.2", "192.0.4.3")
@@ -48,7 +48,7 @@ NEVER = b"\x00never"
 class Wire:
     """What happens at an address.
 
-    ``state``: ok, silent or refused. ``cut``: bytes that are met by a reset;
+    ``state``: ok, silent or refused. ``cut``: bytes that a reset from the path meets;
     ``swallowed``: bytes that nobody so much as acknowledges, and ``swallowed_version``
     the same for hellos (0x0304 is TLS 1.3). ``connect_s``: how long a connect takes,
     one after the other if there are several; ``lost``: so many connects are never
@@ -163,7 +163,7 @@ class TlsPeer:
         if self.is_swallowed and self.hello_at is not None:
             waited = trio.current_time() - self.hello_at
             resent = sum(waited >= 0.3 * (2**n - 1) for n in range(1, 8))
-        is_lost = bool(resent) or self.is_swallowed
+        is_lost = self.is_swallowed or self.is_cut
         return TcpInfo(
             rtt_s=RTT_S,
             retransmits=resent,
@@ -223,13 +223,14 @@ class DnsPeer:
 class World(fakes.FakeNetwork):
     """A network of peers; remembers every (address, port) that was opened, in order.
 
-    ``on_open`` is told of each, and may change the wires.
+    ``on_open`` is told of each, and may change the wires; ``is_bad`` is its note that it has.
     """
 
     wires: dict[str, Wire] = field(default_factory=dict)
     touched: list[tuple[str, int]] = field(default_factory=list)
     peers: list[TlsPeer] = field(default_factory=list)
     on_open: Callable[["World"], None] = lambda _world: None
+    is_bad: bool = False
 
     def open_tcp(self, address: str, port: int) -> TlsPeer:  # type: ignore[override]
         self.touched.append((address, port))

@@ -8,6 +8,7 @@ from probe.model.verdict import Mechanism, State
 from probe.verdict.fingerprints import answers, issuers, pages
 from verdict.scenes import (
     CONNECTED,
+    EARLY,
     FORGED,
     NO_RESPQ,
     NOBODY,
@@ -349,24 +350,24 @@ CASES = [
         "tcp.port_everywhere", "impaired", "port_block", 2, 2,
         lambda: closed_port((A, "dc1"), (B, "dc2")),
     ),
-    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello(RESET, **UNSEEN)),
-    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello("eof_error", **UNSEEN)),
+    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello(RESET, **EARLY)),
+    Case("tls.rst_contrast", "blocked", "sni_rst", 0, 1, lambda: hello("eof_error", **EARLY)),
     Case(
         "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
         lambda: clean()
-        .chain(*RESET_HELLO, address=A, **UNSEEN)
-        .beside("second_hello", *RESET_HELLO, address=A, **UNSEEN)
+        .chain(*RESET_HELLO, address=A, **EARLY)
+        .beside("second_hello", *RESET_HELLO, address=A, **EARLY)
         .beside("other_name", *OK, address=A),
     ),
     Case(
         "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
         # Facts of schema version 1.0: a contrast had no follow-up's name.
-        lambda: twice(clean(), *RESET_HELLO, **UNSEEN).chain(*OK, address=A, role="contrast"),
+        lambda: twice(clean(), *RESET_HELLO, **EARLY).chain(*OK, address=A, role="contrast"),
     ),
     Case(
         "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
-        # Cut after 50 ms, on a way that takes 100 ms there and back.
-        lambda: hello(RESET, **TAKEN, tcp_rtt_s=0.1),
+        # An acknowledgement may be somebody else's too; nobody is quicker than light.
+        lambda: hello(RESET, **TAKEN, **EARLY),
     ),
     Case(
         "tls.rst_contrast", "blocked", "sni_rst", 0, 1,
@@ -380,24 +381,34 @@ CASES = [
         lambda: elsewhere(hello(TIMEOUT, **TAKEN), *UNHEARD_HELLO, **UNSEEN),
     ),
     Case(
-        "tls.rst_acknowledged", "likely_blocked", "sni_rst", 0, 1, lambda: hello(RESET, **TAKEN)
+        "tls.rst_one_place", "likely_blocked", "sni_rst", 0, 1, lambda: hello(RESET, **TAKEN)
     ),
     Case(
-        "tls.rst_acknowledged", "likely_blocked", "sni_rst", 0, 1,
+        "tls.rst_one_place", "likely_blocked", "sni_rst", 0, 1,
+        # A reset may overtake the acknowledgement.
+        lambda: hello(RESET, **UNSEEN),
+    ),
+    Case(
+        "tls.rst_one_place", "likely_blocked", "sni_rst", 0, 1,
         # Without TCP_INFO nobody knows what was acknowledged, nor how far it is.
         lambda: hello("eof_error"),
     ),
     Case(
-        "tls.silence_acknowledged", "likely_blocked", "sni_drop_reply", 0, 1,
+        "tls.silence_one_place", "likely_blocked", "sni_drop_reply", 0, 1,
         lambda: hello(TIMEOUT, **TAKEN),
     ),
     Case(
-        "tls.silence_acknowledged", "likely_blocked", "sni_drop_reply", 0, 1,
+        "tls.silence_one_place", "likely_blocked", "sni_drop_reply", 0, 1,
         lambda: hello(TIMEOUT),
     ),
     Case(
         "tls.here_only", "impaired", "sni_rst", 0, 1,
         lambda: elsewhere(hello(RESET, **TAKEN), *OK),
+    ),
+    Case(
+        "tls.here_only", "impaired", "sni_rst", 0, 1,
+        # An alert is an answer.
+        lambda: elsewhere(hello(RESET, **UNSEEN), *CONNECTED, ("tls", "ssl_failed_handshake")),
     ),
     Case(
         "tls.here_only", "impaired", "sni_drop_reply", 0, 1,
@@ -438,7 +449,7 @@ CASES = [
     Case("tls.minted", "blocked", "tls_mitm", 0, 1, lambda: presented(STATES_ISSUER)),
     Case(
         "tls.form_contrast", "blocked", "tls_fingerprint", 0, 1,
-        lambda: form(RESET, *OK, **UNSEEN),
+        lambda: form(RESET, *OK, **EARLY),
     ),
     Case(
         "tls.form_contrast", "blocked", "tls_fingerprint", 0, 1,
@@ -491,9 +502,9 @@ CASES = [
     ),
     Case(
         "http.cut_contrast", "blocked", "http_host_rst", 0, 1,
-        lambda: elsewhere(page("eof_error", 0, other=4000), *OK, ("http", RESET)),
+        lambda: elsewhere(page("eof_error", 0, other=4000), *OK, ("http", RESET), **EARLY),
     ),
-    Case("http.cut_contrast", "blocked", "http_host_rst", 0, 1, lambda: bare(RESET, **UNSEEN)),
+    Case("http.cut_contrast", "blocked", "http_host_rst", 0, 1, lambda: bare(RESET, **EARLY)),
     Case(
         "http.vanished_contrast", "blocked", "faketls_drop", 0, 1,
         # What the server sends before it is asked is received all the same.

@@ -25,6 +25,9 @@ NO_RESPQ: Steps = (*CONNECTED, ("mtproto", TIMEOUT))
 UNSEEN: dict[str, Any] = {"bytes_acked": 1}
 """Columns of what no kernel on the other side acknowledged (the SYN counts as a byte)."""
 
+EARLY: dict[str, Any] = {"tcp_rtt_s": 0.1}
+"""Columns of what ends half a round trip after it began, as each row of a scene does."""
+
 TAKEN: dict[str, Any] = {"bytes_acked": 518}
 """Columns of what the host itself, or somebody in its place, acknowledged."""
 

@@ -16,13 +16,13 @@ from probe.verdict.controls import (
 from verdict.cases import listed
 from verdict.scenes import (
     CONNECTED,
+    EARLY,
     OK,
     PLAIN_PAGE,
     RESET_HELLO,
     SILENT,
     TIMEOUT,
     UNHEARD_HELLO,
-    UNSEEN,
     A,
     B,
     clean,
@@ -317,6 +317,6 @@ def test_a_line_without_any_answer_has_no_list() -> None:
 
 def test_a_target_that_is_reset_by_name_is_so_on_any_line() -> None:
     """An allowlist explains what vanishes, not a reset of one name beside another that passes."""
-    scene = twice(listed(), *RESET_HELLO, **UNSEEN).beside("other_name", *OK, address=A)
+    scene = twice(listed(), *RESET_HELLO, **EARLY).beside("other_name", *OK, address=A)
     scene.chain(*OK, address=B)
     assert verdict_of(scene).rule_id == "tls.rst_contrast"

@@ -36,7 +36,8 @@ def reset_after_the_name(*controls: str | None) -> Scene:
     """Two hellos with the name are reset; one with a harmless name is not."""
     scene = Scene().controls(*controls)
     for _ in range(2):
-        scene.chain(*RESET, address=A, server_name="a.example", bytes_acked=1, sent_bytes=517)
+        sent = {"server_name": "a.example", "bytes_acked": 1, "sent_bytes": 517}
+        scene.chain(*RESET, address=A, **sent, tcp_rtt_s=0.1)
     return scene.chain(
         *OK, address=A, role="contrast", follow_up="other_name", server_name="b.example"
     )

@@ -12,6 +12,7 @@ from probe.verdict.judge import judge
 from verdict.cases import HARMLESS, elsewhere, form, hello, presented
 from verdict.scenes import (
     CONNECTED,
+    EARLY,
     OK,
     RESET,
     RESET_HELLO,
@@ -116,7 +117,9 @@ def test_a_stranger_that_answers_in_whatever_way(ending: str, steps: Steps) -> N
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("columns", [TAKEN, {}], ids=["acknowledged", "not known"])
-def test_a_hello_that_arrived_convicts_nobody_alone(ending: str, columns: dict[str, Any]) -> None:
+def test_a_hello_that_may_have_arrived_convicts_nobody_alone(
+    ending: str, columns: dict[str, Any]
+) -> None:
     """Without a try elsewhere one rival stands; a stranger that is silent at once is no try."""
     for scene in (
         hello(ending, **columns),
@@ -125,15 +128,39 @@ def test_a_hello_that_arrived_convicts_nobody_alone(ending: str, columns: dict[s
     ):
         verdict = verdict_of(scene)
         assert verdict.state == "likely_blocked"
-        assert verdict.rule_id in {"tls.rst_acknowledged", "tls.silence_acknowledged"}
+        assert verdict.rule_id in {"tls.rst_one_place", "tls.silence_one_place"}
         assert verdict.open_rivals == ("the server itself refuses",)
 
 
 def test_one_of_two_hellos_was_acknowledged() -> None:
     """Every one must have been lost on the way, or cut too soon."""
-    scene = clean().chain(*RESET_HELLO, address=A, **UNSEEN).chain(*RESET_HELLO, address=A, **TAKEN)
+    scene = clean()
+    for columns in (UNSEEN, TAKEN):
+        scene.chain(*UNHEARD_HELLO, address=A, **columns)
     scene.beside("other_name", *OK, address=A)
-    assert verdict_of(scene).rule_id == "tls.rst_acknowledged"
+    assert verdict_of(scene).rule_id == "tls.silence_one_place"
+
+
+def test_one_of_two_hellos_was_cut_late() -> None:
+    """The same of resets."""
+    scene = clean().chain(*RESET_HELLO, address=A, **EARLY)
+    scene.beside("second_hello", *RESET_HELLO, address=A, tcp_rtt_s=0.01)
+    scene.beside("other_name", *OK, address=A)
+    assert verdict_of(scene).rule_id == "tls.rst_one_place"
+
+
+def test_a_server_whose_reset_of_one_name_overtakes_its_acknowledgement() -> None:
+    """That nothing was acknowledged before the reset proves nothing: it may be the host's."""
+    assert verdict_of(hello(RESET, **UNSEEN)).state == "likely_blocked"
+    assert verdict_of(elsewhere(hello(RESET, **UNSEEN), *OK)).rule_id == "tls.here_only"
+
+
+@pytest.mark.parametrize("failure", [RESET, CLOSED])
+def test_a_stranger_that_closes_on_strange_names_by_itself(failure: str) -> None:
+    """Its kernel acknowledged the hello first, after a round trip."""
+    there = {"tcp_rtt_s": 0.01, **TAKEN}
+    scene = elsewhere(hello(RESET, **TAKEN), *CONNECTED, ("tls", failure), **there)
+    assert verdict_of(scene).state == "likely_blocked"
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,12 @@ from probe.wire.addresses import network_of
 from verdict.cases import CASES
 from verdict.scenes import (
     CONNECTED,
+    EARLY,
     OK,
     PUBLIC,
     RESET_HELLO,
     SILENT,
     TIMEOUT,
-    UNSEEN,
     A,
     B,
     C,
@@ -360,7 +360,7 @@ def test_n_of_n_is_not_rounded() -> None:
         for number in range(5):
             address = f"192.0.{number}.1"
             if number < 2:
-                twice(scene, *RESET_HELLO, address=address, **UNSEEN)
+                twice(scene, *RESET_HELLO, address=address, **EARLY)
                 scene.beside("other_name", *OK, address=address)
             else:
                 scene.chain(*OK, address=address)
@@ -379,7 +379,7 @@ def test_layers_count_members() -> None:
 
 def test_tactics_are_judged_apart() -> None:
     """Blocked directly, and reachable through a proxy."""
-    scene = twice(clean(), *RESET_HELLO, **UNSEEN).beside("other_name", *OK, address=A)
+    scene = twice(clean(), *RESET_HELLO, **EARLY).beside("other_name", *OK, address=A)
     scene.chain(
         ("tcp", None),
         ("proxy", None),
@@ -396,8 +396,8 @@ def test_tactics_are_judged_apart() -> None:
 
 SCENES: list[Callable[[Scene], Scene]] = [
     lambda s: (
-        s.chain(*RESET_HELLO, address=A, **UNSEEN)
-        .chain(*RESET_HELLO, address=A, **UNSEEN)
+        s.chain(*RESET_HELLO, address=A, **EARLY)
+        .chain(*RESET_HELLO, address=A, **EARLY)
         .beside("other_name", *OK, address=A)
     ),
     lambda s: s.chain(*SILENT, address=A).chain(*SILENT, address=B).chain(*SILENT, address=C),

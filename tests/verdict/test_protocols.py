@@ -7,6 +7,7 @@ from probe.model.verdict import BLOCKED_STATES
 from verdict.cases import mtproto, quic_nowhere, resolver, ways
 from verdict.scenes import (
     CONNECTED,
+    EARLY,
     NO_RESPQ,
     NOBODY,
     OK,
@@ -14,7 +15,6 @@ from verdict.scenes import (
     RESET_HELLO,
     SILENT,
     TIMEOUT,
-    UNSEEN,
     A,
     B,
     clean,
@@ -134,7 +134,7 @@ def test_a_contrast_at_another_address_does_not_count(kind: str) -> None:
 def test_a_way_does_not_speak_for_a_target_that_fails() -> None:
     """The ordinary way is what is judged; the other is no member and no attempt of it."""
     scene = ways("quic", TIMEOUT, None)
-    twice(scene, *RESET_HELLO, address=B, **UNSEEN)
+    twice(scene, *RESET_HELLO, address=B, **EARLY)
     scene.beside("other_name", *OK, address=B)
     verdict = verdict_of(scene)
     assert (verdict.rule_id, verdict.n_ok, verdict.n_total) == ("tls.rst_contrast", 1, 2)
@@ -142,7 +142,7 @@ def test_a_way_does_not_speak_for_a_target_that_fails() -> None:
 
 def test_a_way_that_works_does_not_hide_a_block() -> None:
     """QUIC passes, TLS over TCP does not."""
-    scene = twice(clean(), *RESET_HELLO, **UNSEEN).beside("other_name", *OK, address=A)
+    scene = twice(clean(), *RESET_HELLO, **EARLY).beside("other_name", *OK, address=A)
     scene.beside("quic", ("quic", None), address=A, role="test")
     assert verdict_of(scene).rule_id == "tls.rst_contrast"
 

@@ -18,12 +18,12 @@ from probe.verdict.surroundings import (
 )
 from verdict.cases import lossy_service, one_for_many
 from verdict.scenes import (
+    EARLY,
     NOBODY,
     OK,
     RESET_HELLO,
     SILENT,
     TIMEOUT,
-    UNSEEN,
     A,
     B,
     C,
@@ -81,7 +81,7 @@ def test_loss_on_the_way_to_one_service(
 def test_loss_says_nothing_of_a_reset() -> None:
     """Lost packets send no resets."""
     scene = lossy_service()
-    twice(scene, *RESET_HELLO, address=B, **UNSEEN)
+    twice(scene, *RESET_HELLO, address=B, **EARLY)
     scene.beside("other_name", *OK, address=B)
     assert verdict_of(scene).rule_id == "tls.rst_contrast"
 

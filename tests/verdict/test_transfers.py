@@ -1,5 +1,7 @@
 """Requests and answers: freezes, cuts and block pages, and the sites that say no by themselves."""
 
+from typing import Any
+
 import pytest
 
 from facts import Scene
@@ -7,6 +9,7 @@ from probe.model.observation import Header
 from probe.model.verdict import BLOCKED_STATES
 from verdict.cases import GENERIC_PAGE, KNOWN_PAGE, bare, elsewhere, page, pairs, plain
 from verdict.scenes import (
+    CONNECTED,
     OK,
     PAGE,
     PLAIN_PAGE,
@@ -89,6 +92,19 @@ def test_a_virtual_host_that_closes(ending: str, columns: dict[str, int]) -> Non
 def test_a_request_that_may_have_arrived(columns: dict[str, int | None]) -> None:
     """Sent again once or twice, or acknowledged after all."""
     assert verdict_of(page(TIMEOUT, 0, other=4000, **columns)).rule_id == "http.interrupted"
+
+
+@pytest.mark.parametrize("failure", [RESET, "eof_error"])
+def test_a_stranger_that_closes_on_strange_names_by_itself(failure: str) -> None:
+    """Over plain HTTP, after it had acknowledged the request."""
+    there: Any = {"bytes_acked": 90, "tcp_rtt_s": 0.01}
+    scene = elsewhere(bare(failure, **there), *CONNECTED, ("http", failure), **there)
+    assert verdict_of(scene).rule_id == "http.interrupted"
+
+
+def test_a_server_whose_reset_overtakes_its_acknowledgement() -> None:
+    """A reset of an unacknowledged request is anybody's."""
+    assert verdict_of(bare(RESET, bytes_acked=1)).rule_id == "http.interrupted"
 
 
 def test_a_hello_that_fails_elsewhere_is_no_request_that_does() -> None:

@@ -15,11 +15,11 @@ from probe.verdict.words import (
     three_answers,
 )
 from verdict.cases import CASES, OWN_WORD, Case, presented, ways
-from verdict.scenes import OK, RESET_HELLO, SILENT, TIMEOUT, UNSEEN, A, B, clean, twice, verdict_of
+from verdict.scenes import EARLY, OK, RESET_HELLO, SILENT, TIMEOUT, A, B, clean, twice, verdict_of
 
 
 def blocked(scene: Scene) -> Scene:
-    return twice(scene, *RESET_HELLO, **UNSEEN).beside("other_name", *OK, address=A)
+    return twice(scene, *RESET_HELLO, **EARLY).beside("other_name", *OK, address=A)
 
 
 def test_every_word_of_the_vocabulary_has_words() -> None:
