@@ -18,6 +18,7 @@ from probe.cli.errors import (
 )
 from probe.cli.import_options import add_import_parser
 from probe.cli.lab_options import configure_lab
+from probe.cli.proxies_options import add_proxies_parser
 
 STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
 
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"reachwatch {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _check(commands)
+    add_proxies_parser(commands)
     _targets(commands)
     _results(commands)
     _explain(commands)
@@ -156,6 +158,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from probe.cli.check import check_command  # noqa: PLC0415 - start-up time
 
             return check_command(args)
+        case "proxies":
+            from probe.cli.proxies import proxies_command  # noqa: PLC0415 - start-up time
+
+            return proxies_command(args)
         case "targets":
             from probe.cli.targets import targets_command  # noqa: PLC0415 - start-up time
 

@@ -23,6 +23,7 @@ connection to an encrypted resolver."""
 FollowUp = Literal[
     "other_name",
     "name_elsewhere",
+    "harmless_elsewhere",
     "second_hello",
     "small_hello",
     "large_hello",

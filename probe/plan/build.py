@@ -33,7 +33,7 @@ from probe.plan.follow_ups import (
     side_ways,
 )
 from probe.tactics.proxy import through_proxy
-from probe.wire.addresses import a_label, is_address
+from probe.wire.addresses import a_label, is_address, is_bogon
 
 CONNECT_TIMEOUT_S: Final = 3.3
 """Linux >= 6.5 sends SYNs at 0, 1, 2, 3 s (older: 0, 1, 3 s), so this covers
@@ -315,7 +315,9 @@ def _quic_controls(targets: Targets, options: Options) -> list[Chain]:
 def _names_to_resolve(targets: Targets) -> list[Control]:
     """Controls whose names the ordinary resolver is asked for: does it know any, and all?"""
     asked = [c for c in targets.controls if c.kind == "resolvable_name"]
-    by_operator = {c.operator or c.id: c for c in targets.controls if c.kind == "known_good"}
+    # Of a host that is not public (a lab's) the right answer looks like an impossible one.
+    known = [c for c in targets.controls if c.kind == "known_good" and not is_bogon(c.address)]
+    by_operator = {c.operator or c.id: c for c in known}
     return [*asked, *list(by_operator.values())[: max(0, NAMES_TO_RESOLVE - len(asked))]]
 
 

@@ -224,7 +224,7 @@ def _beside_hello(
         _derived(chain, "large_hello", "hello_varies", raw("large_hello")),
         *_located(chain, connect, hello),
     ]
-    found += _elsewhere(targets, chain, hello, request)
+    found += _elsewhere(targets, chain, hello, request, other)
     if other is None:
         return found
     name = innocuous_name(other.server_name, len(hello.server_name))
@@ -266,9 +266,16 @@ def set_apart(controls: Iterable[Control]) -> Control | None:
 
 
 def _elsewhere(
-    targets: Targets, chain: Chain, hello: TlsHandshake, request: HttpRequest | None
+    targets: Targets,
+    chain: Chain,
+    hello: TlsHandshake,
+    request: HttpRequest | None,
+    other: Control | None,
 ) -> list[Chain]:
-    """The name at a control's address: there the service's own server has no say."""
+    """The name at a control's address: there the service's own server has no say.
+
+    A harmless name there, once a run, says what its host makes of strangers' names.
+    """
     control = set_apart(targets.controls)
     trigger: Trigger = "hello_failed"
     if control is None:
@@ -278,6 +285,14 @@ def _elsewhere(
         return []
     steps: list[StepSpec] = [_connect(chain), msgspec.structs.replace(hello, trust=NO_TRUST)]
     found = [_derived(chain, "name_elsewhere", trigger, steps, port=control.port)]
+    if other is not None:
+        stranger = msgspec.structs.replace(hello, server_name=other.server_name, trust=NO_TRUST)
+        steps_there: list[StepSpec] = [_connect(chain), stranger]
+        found.append(
+            _derived(
+                chain, "harmless_elsewhere", trigger, steps_there, attempts=2, port=control.port
+            )
+        )
     if request is not None and control.path and trigger != "last":
         # Inside TLS nobody reads the host: the control's own page, under the name outside.
         page = msgspec.structs.replace(request, host=control.server_name, path=control.path)

@@ -57,7 +57,7 @@ PATIENCE_S = 30.0
 """Twice what a run needs in which everything is silent. Later no second attempt and no
 follow-up starts: a line this bad would make them endless and say little."""
 
-_ONCE_A_PLACE = frozenset({"other_port", "udp_twin", "neighbour"})
+_ONCE_A_PLACE = frozenset({"other_port", "udp_twin", "neighbour", "harmless_elsewhere"})
 """Follow-ups of an address and port, whatever endpoint needs them."""
 
 _ONCE_AN_ENDPOINT = frozenset({"paired", "ech", "ech_other_name", "tiny_writes", "name_elsewhere"})
@@ -100,10 +100,9 @@ class Engine:
         self._trials: list[Trial] = []
         self._sent_away: set[str] = set()
         # Hosts to which failing names may be sent are not asked how the line is.
-        apart = {c.address for c in self.plan.follow_ups if _is_apart(c)}
-        self._lasting = [
-            c for c in self.plan.controls if c.follow_up is None and c.address not in apart
-        ]
+        apart = {(c.address, c.port) for c in self.plan.follow_ups if _is_apart(c)}
+        self._known_good = [c for c in self.plan.controls if c.follow_up is None]
+        self._lasting = [c for c in self._known_good if (c.address, c.port) not in apart]
         self._nursery: trio.Nursery | None = None
         self._is_hasty = True
         self._usual_connect_s = 0.0
@@ -111,7 +110,7 @@ class Engine:
         for chain in self.plan.follow_ups:
             self._declared[chain.owner].append(chain)
         self._heartbeat = Heartbeat(
-            self._lasting,
+            lambda: self._answered(self._lasting),
             self._beat,
             lambda row: is_good_beat(row, self._usual_connect_s),
         )
@@ -192,10 +191,25 @@ class Engine:
     async def _controls_again(self) -> None:
         """Did the network last? A failure counts only between working controls."""
         async with trio.open_nursery() as nursery:
-            for chain in self._lasting:
+            for chain in self._asked_again():
                 steps = tuple(s for s in chain.steps if not isinstance(s, HttpRequest))
                 shorter = msgspec.structs.replace(chain, steps=steps)
                 nursery.start_soon(self.attempt, shorter, chain.address, 2)
+
+    def _answered(self, controls: Iterable[Chain]) -> list[Chain]:
+        """Known-good hosts that answered: one that never did says nothing by its silence."""
+        passed = {
+            (o.control_id, o.address)
+            for o in self.observations
+            if o.role == "control" and o.step == "tls" and o.failure is None
+        }
+        return [c for c in controls if (c.owner.control_id, c.address) in passed]
+
+    def _asked_again(self) -> list[Chain]:
+        """Without those set apart for failing names, if enough others answered before."""
+        left = self._answered(self._lasting)
+        enough = len({chain.owner.member for chain in left}) >= ENOUGH_OPERATORS
+        return left if enough else self._answered(self._known_good)
 
     def _has_failures(self) -> bool:
         # Many hosts have no AAAA: that answer is no failure.

@@ -30,7 +30,7 @@ and the controls at the end will say so."""
 class Heartbeat:
     """Beats until cancelled. ``attempt`` carries a chain out and records what it saw."""
 
-    controls: list[Chain]
+    controls: Callable[[], list[Chain]]
     attempt: Callable[[Chain, int], Awaitable[list[Observation]]]
     is_good: Callable[[Observation], bool]
     _failing_since: float | None = None
@@ -53,7 +53,7 @@ class Heartbeat:
                 follow_up="heartbeat",
                 trigger="start",
             )
-            for chain in self.controls
+            for chain in self.controls()
         ]
         number = 0
         while beats:

@@ -48,7 +48,8 @@ class Controls:
     ``is_slow``: half of the last round's connects or more took longer than
     `SLOW_CONNECT_S`, so that silence elsewhere says nothing. ``is_lossy``: connects
     to controls need retransmissions. ``is_intercepted``: something near completes
-    connects for everybody, so that what TCP says is about it alone.
+    connects for everybody, so that what TCP says is about it alone. ``is_walled``: an
+    ordinary page cannot be had, though known-good hosts answer.
     ``bad_times``: intervals in which beats to controls failed, in seconds of the run.
     """
 
@@ -60,6 +61,7 @@ class Controls:
     is_slow: bool
     is_lossy: bool
     is_intercepted: bool
+    is_walled: bool
     is_allowlisted: bool
     clock_offset_s: float | None
     bad_times: tuple[tuple[float, float], ...]
@@ -70,6 +72,8 @@ class Controls:
         """The one thing about this line that explains most of what fails."""
         if self.cause is not None:
             return self.cause
+        if self.is_walled:
+            return "captive_portal"
         if self.is_intercepted:
             return "local_interception"
         if self.is_slow:
@@ -138,6 +142,7 @@ def assess(rows: Sequence[Observation]) -> Controls:
         is_slow=_is_slow(tried),
         is_lossy=_is_lossy(rows),
         is_intercepted=_is_intercepted(rows),
+        is_walled=_is_walled(rows),
         is_allowlisted=_is_allowlisted(rows),
         clock_offset_s=_clock_offset(tried),
         bad_times=_bad_times(rows),
@@ -184,6 +189,17 @@ def _is_lossy(rows: Iterable[Observation]) -> bool:
 def _is_intercepted(rows: Iterable[Observation]) -> bool:
     """Somebody connects at an address where nobody can be (RFC 5737)."""
     return any(o.follow_up == "unroutable" and o.failure is None for o in rows)
+
+
+def _is_walled(rows: Iterable[Observation]) -> bool:
+    """A portal, or a plan without credit, lets some hosts pass; resolvers, mostly.
+
+    The page that is asked for over plain HTTP is not among them.
+    """
+    pages = [o for o in rows if o.follow_up == "portal"]
+    return bool(pages) and not any(
+        o.step == "http" and o.failure is None and o.status_code in _PAGE_STATUS for o in pages
+    )
 
 
 def _is_allowlisted(rows: Sequence[Observation]) -> bool:
@@ -238,7 +254,11 @@ def is_good_beat(beat: Observation, usual_s: float) -> bool:
 
 def _bad_times(rows: Sequence[Observation]) -> tuple[tuple[float, float], ...]:
     """Intervals from the last good beat before a bad one to the next good one."""
-    beats = sorted((o for o in rows if o.follow_up == "heartbeat"), key=lambda o: o.t0)
+    answered = {o.address for o in _known_good(rows) if o.failure is None}
+    beats = sorted(
+        (o for o in rows if o.follow_up == "heartbeat" and o.address in answered),
+        key=lambda o: o.t0,
+    )
     usual_s = usual_connect(rows)
     found: list[tuple[float, float]] = []
     last_good = 0.0

@@ -28,6 +28,7 @@ _NOTABLE_CLOCK_S: Final = 3600.0
 
 PURPOSES: Final[dict[FollowUp, str]] = {
     "other_name": "with a harmless name",
+    "harmless_elsewhere": "a harmless name at a control's address",
     "name_elsewhere": "with the name at a stranger's address",
     "second_hello": "in another form",
     "small_hello": "with a short hello",

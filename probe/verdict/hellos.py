@@ -49,7 +49,8 @@ def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -
         ruled_out("chance (loss)", same_name),
     )
     is_reset = mechanism == "sni_rst"
-    witnesses = on_path(same_name) or struck_elsewhere(place, same_name)
+    struck = struck_elsewhere(place, same_name, around)
+    witnesses = [*on_path(same_name), *struck]
     if witnesses:
         rule_id = "tls.rst_contrast" if is_reset else "tls.silence_contrast"
         rivals = (*rivals, ruled_out("the server itself refuses", witnesses))
@@ -92,11 +93,14 @@ def answered_elsewhere(place: Place) -> list[Observation]:
     ]
 
 
-def struck_elsewhere(place: Place, here: Sequence[Observation]) -> list[Observation]:
+def struck_elsewhere(
+    place: Place, here: Sequence[Observation], around: Surroundings
+) -> list[Observation]:
     """Return the rows in which the name was struck at a control's address as it was here.
 
     A control's host may itself close on strange names, after it has read them: an end
-    there counts only if the host never acknowledged what it ended.
+    there counts only if the host never acknowledged what it ended, and silence only
+    from a host that answers a harmless stranger's name.
     """
     if answered_elsewhere(place):
         return []
@@ -107,8 +111,10 @@ def struck_elsewhere(place: Place, here: Sequence[Observation]) -> list[Observat
         if row.step == here[0].step and row.failure in kind
     ]
     if kind is CUT_OFF:
-        struck = [row for row in struck if _never_arrived(row) or _is_early(row)]
-    return struck
+        return [row for row in struck if _never_arrived(row) or _is_early(row)]
+    # Of a page the host's own, under its own name, says what it is like.
+    hosts = around.welcoming if here[0].step == "tls" else around.paged
+    return [row for row in struck if row.address in hosts]
 
 
 def _never_arrived(row: Observation) -> bool:

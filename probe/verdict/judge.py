@@ -144,6 +144,10 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
     return msgspec.structs.replace(verdict, summary=summarise(verdict))
 
 
+_WALL: Final = frozenset({"tcp.silent_networks", "tcp.prohibited"})
+"""What the wall around a walled garden looks like."""
+
+
 def _in_context(
     state: State, finding: Finding, rule_id: str, around: Surroundings, first: Observation
 ) -> tuple[State, Finding, str]:
@@ -167,6 +171,7 @@ def _in_context(
         controls.state == "degraded"
         or (finding.depends_on_silence and (controls.is_slow or controls.is_lossy))
         or (controls.is_intercepted and finding.stage != "dns")
+        or (controls.is_walled and finding.rule_id in _WALL)
     ):
         return "impaired", finding, rule_id
     return state, finding, rule_id
@@ -232,7 +237,7 @@ def judge_place(place: Place, member: Member, around: Surroundings) -> Finding:
     if last.step == "mtproto":
         return judge_mtproto(place, failed)
     if last.step == "http":
-        return judge_transfer(place, failed)
+        return judge_transfer(place, failed, around)
     return judge_hello(place, failed, around)
 
 

@@ -49,7 +49,11 @@ def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
     if answered and is_broken and all(is_bogus(row) for row in answered):
         return found("dns.resolver_broken", None, answered)
     if answered:
-        is_wide = any(row.failure is None and is_bogus(row) for row in others)
+        # Over TCP it may be the same resolver once more.
+        is_wide = any(
+            row.failure is None and is_bogus(row) and row.resolver_protocol == "udp"
+            for row in others
+        )
         return _judge_answers(answered, honest, around, is_wide=is_wide)
     if is_broken:
         return found("dns.resolver_broken", None, ordinary)

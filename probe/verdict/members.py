@@ -12,7 +12,9 @@ from probe.verdict.pace import is_throttled
 WAYS: Final[frozenset[FollowUp]] = frozenset({"quic", "quic_other_name", "ech", "ech_other_name"})
 """Other ways to a place than the ordinary one: they say nothing about that one."""
 
-_ELSEWHERE: Final[frozenset[FollowUp]] = frozenset({"neighbour", "name_elsewhere"})
+_ELSEWHERE: Final[frozenset[FollowUp]] = frozenset(
+    {"neighbour", "name_elsewhere", "harmless_elsewhere"}
+)
 """Follow-ups on behalf of an endpoint at another address."""
 
 _BARE: Final[frozenset[FollowUp]] = frozenset({"other_port", "neighbour"})

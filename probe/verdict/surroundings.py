@@ -35,6 +35,8 @@ class Surroundings:
     with the rows that say so. ``vouched``: addresses with a verified certificate.
     ``answers_for_all``: rows in which an address that runs no DNS answered.
     ``issuers``: members by the issuer of a certificate that nobody vouches for.
+    ``welcoming``: controls' addresses that answer a harmless stranger's name, ``paged``
+    those that gave a whole page under their own.
     ``lossy``: services whose packets are lost and the controls' are not, with rows.
     """
 
@@ -48,6 +50,8 @@ class Surroundings:
     issuers: dict[tuple[str | None, str], frozenset[str]]
     lossy: dict[str | None, tuple[Observation, ...]]
     quic_controls: tuple[Observation, ...]
+    welcoming: frozenset[str]
+    paged: frozenset[str]
     resolvers: tuple[Observation, ...]
 
 
@@ -83,6 +87,18 @@ def survey(rows: Sequence[Observation]) -> Surroundings:
             if not (controls.is_slow or controls.is_lossy or controls.bad_times)
             and (found := _lost_more(own, rows))
         },
+        welcoming=frozenset(
+            _by_address(
+                o
+                for o in direct
+                if o.follow_up == "harmless_elsewhere" and o.step == "tls" and o.failure is None
+            )
+        ),
+        paged=frozenset(
+            _by_address(
+                o for o in direct if o.role == "control" and o.step == "http" and o.failure is None
+            )
+        ),
         quic_controls=tuple(o for o in rows if o.role == "control" and o.step == "quic"),
         resolvers=tuple(o for o in direct if o.service_id is None and o.control_id is None),
     )

@@ -8,6 +8,11 @@ from probe.verdict.finding import Finding, found, ruled_out
 from probe.verdict.fingerprints import match_page
 from probe.verdict.hellos import CUT_OFF, EARLY_SHARE, on_path, struck_elsewhere
 from probe.verdict.members import Place
+from probe.verdict.surroundings import Surroundings
+
+COUNTRY_CODE = 2
+SHORT_LABEL = 3
+"""Letters of ``tr``, and of the ``com`` or ``co`` that stand before it."""
 
 RESENT_OFTEN = 3
 """Retransmissions after which a request is not coming through."""
@@ -16,7 +21,7 @@ MORE = 1.2
 """A contrast that got further than the stalled transfer by this factor."""
 
 
-def judge_transfer(place: Place, failed: list[Observation]) -> Finding:
+def judge_transfer(place: Place, failed: list[Observation], around: Surroundings) -> Finding:
     """Apply the rules to an address at which no answer was complete."""
     pages = [row for row in failed if row.step == "http"]
     if len(pages) < len(failed):
@@ -25,7 +30,7 @@ def judge_transfer(place: Place, failed: list[Observation]) -> Finding:
     contrast = [row for row in place.passed("other_name") if row.step == "http"]
     rivals = (ruled_out("a broken server or line", contrast),) if contrast else ()
     # A front with one sick host behind it looks the same from one address.
-    witnesses = _unheard(pages) or struck_elsewhere(place, pages)
+    witnesses = _unheard(pages) or struck_elsewhere(place, pages, around)
     if witnesses:
         rivals = (*rivals, ruled_out("the server itself refuses", witnesses))
     enough = len(pages) >= 2 and bool(contrast) and bool(witnesses)
@@ -98,11 +103,13 @@ def judge_page(place: Place) -> Finding | None:
 
 def _leads_home(row: Observation) -> bool:
     """Whether a redirect stays within the site's own domain: nobody's block page is there."""
-    own = (row.hostname or "").lower().rstrip(".").split(".")[-2:]
+    own = (row.hostname or "").lower().rstrip(".").split(".")
     for header in row.headers:
         if header.name == "location":
-            host = (urlsplit(header.value).hostname or "").rstrip(".").split(".")[-2:]
-            return len(own) > 1 and host == own
+            host = (urlsplit(header.value).hostname or "").rstrip(".").split(".")
+            # One more label below a country's second level: com.tr is nobody's home.
+            size = 3 if len(own[-1]) == COUNTRY_CODE and len(own[-2:][0]) <= SHORT_LABEL else 2
+            return len(own) >= size and host[-size:] == own[-size:]
     return False
 
 

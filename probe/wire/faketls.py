@@ -115,7 +115,7 @@ class FakeTls:
             return Verdict("faketls_masked", f"alert {answer.alert_name}")
         if answer.kind == "http":
             return Verdict("faketls_not_tls", "http")
-        is_tls = self._buffer[0] in (0x15, 0x16) and self._buffer[1:2] in (b"", b"\x03")
+        is_tls = self._buffer[0] in (0x15, 0x16) and self._buffer[1:2] in b"\x03"
         return Verdict("faketls_masked" if is_tls else "faketls_not_tls")
 
     def wrap(self, data: bytes) -> bytes:

@@ -38,6 +38,8 @@ _KINDS: Final[dict[str, Kind]] = {
     "http": "http_connect",
 }
 _EXPECTED: Final = "expected tg://proxy, tg://socks, socks5://, socks4:// or http://"
+_NO_HOST: Final = "the server is neither a host name nor an address (IPv6: in brackets)"
+_PLACE: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([^:]*))?")
 _HOST: Final = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*"
     r"(?![0-9]+\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?",
@@ -146,39 +148,39 @@ def _telegram(command: str, query: str) -> ProxyLink:
 def _url(text: str) -> ProxyLink:
     try:
         parts = urlsplit(text)
-        scheme, name, port = parts.scheme, parts.hostname, _port_text(parts.netloc)
+        # Of their place it reads IPv6 without brackets as a name and a port.
+        place = _PLACE.fullmatch(parts.netloc.rpartition("@")[2])
+        scheme, username, password = parts.scheme, parts.username, parts.password
     except ValueError:
         raise BadLinkError("not a URL") from None
     if scheme not in _KINDS:
         if scheme == "https":
             raise BadLinkError(f"proxies over HTTPS cannot be checked; {_EXPECTED}")
         raise BadLinkError(f"not a link to a proxy; {_EXPECTED}")
-    if not name:
+    if place is None:
+        raise BadLinkError(_NO_HOST)
+    if not place[1]:
         raise BadLinkError("no host")
     if parts.path not in {"", "/"} or parts.query:
         raise BadLinkError("more than a host and port: the address of a page, not of a proxy")
-    if not port:
+    if not place[2]:
         raise BadLinkError("no port")
     kind = _KINDS[scheme]
-    username = None if parts.username is None else unquote(parts.username)
-    password = None if parts.password is None else unquote(parts.password)
-    return ProxyLink(kind, _host(name), _port(port), *_login(kind, username, password))
-
-
-def _port_text(netloc: str) -> str:
-    return netloc.rpartition("@")[2].rpartition("]")[2].rpartition(":")[2] if ":" in netloc else ""
+    login = _login(kind, username and unquote(username), password and unquote(password))
+    return ProxyLink(kind, _host(place[1]), _port(place[2]), *login)
 
 
 def _host(text: str) -> str:
     host = text.removeprefix("[").removesuffix("]")
-    if is_address(host):
+    # Not with a zone, as in fe80::1%eth0: it means something on one system only.
+    if is_address(host) and "%" not in host:
         return host
     try:
         host = a_label(host).rstrip(".").lower()
     except UnicodeError:
-        raise BadLinkError("the server is neither a host name nor an address") from None
+        raise BadLinkError(_NO_HOST) from None
     if not _HOST.fullmatch(host):
-        raise BadLinkError("the server is neither a host name nor an address")
+        raise BadLinkError(_NO_HOST)
     return host
 
 

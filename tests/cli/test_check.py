@@ -102,7 +102,8 @@ def test_a_proxy_is_measured_and_never_named(
     exported = reachwatch("results", "export").stdout
     port = lab.proxy_url.rsplit(":", 1)[1]
 
-    assert verdicts["messenger/web", "none"]["state"] == "blocked"
+    # The lab's relay acknowledges what it cuts, so the hosts could have done it themselves.
+    assert verdicts["messenger/web", "none"]["state"] == "likely_blocked"
     assert verdicts["messenger/web", "socks5"]["state"] == "ok"
     assert b"hunter2secret" not in stored
     for shown in (done.stdout, done.stderr, exported):
@@ -141,10 +142,12 @@ def test_the_plan_names_what_may_follow_elsewhere(reachwatch: Command) -> None:
     rows = json.loads(done.stdout)["chains"]
     beside = {row["follow_up"]: row for row in rows}
 
-    assert beside["other_port"]["destination"].endswith((":80", ":443", ":853"))
     assert "example.org:80" in {row["destination"] for row in rows}
     assert beside["name_elsewhere"]["server_name"] == "example.org"
-    assert beside["name_elsewhere"]["when"] == "last"
+    assert beside["name_elsewhere"]["when"] == "hello_failed"
+    assert beside["name_elsewhere"]["destination"] in {
+        row["destination"] for row in rows if row["role"] == "control"
+    }
     assert all(row["bytes"] > 0 for row in rows)
     assert "asked" not in {row["when"] for row in rows}
 

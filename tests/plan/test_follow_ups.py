@@ -77,6 +77,7 @@ HELLOS: set[Declared] = {
     ("other_name", "hello_failed"),
     ("other_name", "certificate_failed"),
     ("name_elsewhere", "last"),
+    ("harmless_elsewhere", "last"),
 }
 PAGES: set[Declared] = {
     ("other_name", "http_failed"),
@@ -135,14 +136,16 @@ def test_follow_ups_belong_to_a_chain(probes: set[Probe], asked: frozenset[Asked
         assert chain.trigger != "start"
         assert chain.follow_up is not None
         assert chain.proxy_id is None
-        is_away = chain.follow_up in {"neighbour", "name_elsewhere"}
+        is_away = chain.follow_up in {"neighbour", "name_elsewhere", "harmless_elsewhere"}
         assert (chain.address == own.address) is not is_away
         assert chain.port == own.port or chain.follow_up == "other_port"
 
 
 def test_other_names_are_as_long_as_the_endpoint_s_own() -> None:
     """A rule on the length of hellos hits both alike. Their certificate is nobody's business."""
-    found = follow_ups(listed(endpoint("tcp", "tls", "http", "quic", "ech")))
+    everything = follow_ups(listed(endpoint("tcp", "tls", "http", "quic", "ech")))
+    # At a stranger's host it is the host's manners that are asked about.
+    found = [chain for chain in everything if chain.follow_up != "harmless_elsewhere"]
     names = {
         step.server_name
         for chain in found
@@ -254,11 +257,14 @@ def test_of_three_operators_one_is_spared_for_names() -> None:
     found = follow_ups(listed(endpoint("tcp", "tls", "http"), controls=(*OPERATORS, INNOCUOUS)))
     hello = one(found, "name_elsewhere", "hello_failed")
     page = one(found, "name_elsewhere", "http_failed")
-    request = page.steps[2]
+    stranger = one(found, "harmless_elsewhere", "hello_failed")
+    request, harmless = page.steps[2], stranger.steps[1]
 
     assert set_apart(OPERATORS) == OPERATORS[1]
     assert set_apart(OPERATORS[:2]) is None
-    assert {(c.address, c.port) for c in (hello, page)} == {("192.0.2.2", 8002)}
+    assert {(c.address, c.port) for c in (hello, page, stranger)} == {("192.0.2.2", 8002)}
+    assert isinstance(harmless, TlsHandshake)
+    assert harmless.server_name == INNOCUOUS.server_name
     assert isinstance(request, HttpRequest)
     # Inside TLS only the host itself reads whose page is wanted.
     assert (request.host, request.path) == ("o2.example", "/own")

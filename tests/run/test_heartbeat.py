@@ -39,7 +39,9 @@ class Line:
 
 
 def beating(line: Line, hosts: Sequence[str] = HOSTS) -> Heartbeat:
-    return Heartbeat([control(h) for h in hosts], line.attempt, lambda row: row.failure is None)
+    return Heartbeat(
+        lambda: [control(h) for h in hosts], line.attempt, lambda row: row.failure is None
+    )
 
 
 async def beside(heartbeat: Heartbeat, act: Callable[[], Awaitable[None]]) -> None:

@@ -180,7 +180,7 @@ CROWD_WIRES = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(wire=CROWD_WIRES, names=st.sampled_from([1, 2, CROWD]), is_page=st.booleans())
 def test_a_crowd_behind_one_address_is_never_a_burst(
     *, wire: Wire, names: int, is_page: bool, tmp_path_factory: pytest.TempPathFactory

@@ -299,6 +299,14 @@ def test_a_question_is_asked_again_while_the_first_is_unanswered() -> None:
     assert is_about(second - first, QUERY_PATIENCE_S)
 
 
+@pytest.mark.parametrize("failure", [failures.DNS_SERVFAIL, failures.EOF])
+def test_a_resolver_that_fails_for_a_moment_is_asked_again(failure: str) -> None:
+    """That is no denial."""
+    host = Host({(None, 1): [("dns", RTT_S, failure)], (None, 2): [("dns", RTT_S, None)]})
+
+    assert len(tried(host)) == 2
+
+
 @pytest.mark.parametrize("bad_times", range(5))
 def test_what_failed_in_a_bad_minute_is_tried_again(bad_times: int) -> None:
     """After it, once for each, and not for ever."""

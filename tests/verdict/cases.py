@@ -195,9 +195,9 @@ def closed_port(*members: tuple[str, str]) -> Scene:
 
 RESOLVABLE = {"role": "control", "control_id": "resolvable_name/x", **NOBODY}
 ANSWERING = {"role": "control", "control_id": "no_resolver/x", "follow_up": "no_resolver", **NOBODY}
-PROHIBITED = {"icmp_type": 3, "icmp_code": 13, "icmp_origin": "path"}
-RESENT = {"tcp_unacked": 1, "tcp_retransmits": 3}
-OWN_WORD = {**PROHIBITED, "icmp_origin": "local"}
+PROHIBITED: dict[str, Any] = {"icmp_type": 3, "icmp_code": 13, "icmp_origin": "path"}
+RESENT: dict[str, Any] = {"tcp_unacked": 1, "tcp_retransmits": 3}
+OWN_WORD: dict[str, Any] = {**PROHIBITED, "icmp_origin": "local"}
 PROXIED = {"tactic": "socks5", "proxy_id": "proxy-1"}
 LONG = {"first_flight_bytes": 1700}
 DENIALS: tuple[tuple[str, Mechanism], ...] = (

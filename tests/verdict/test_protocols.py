@@ -167,14 +167,14 @@ def test_a_resolver_that_is_down(steps: tuple[tuple[str, str | None], ...]) -> N
 
 def test_a_resolver_that_answered_at_the_second_try() -> None:
     """A lookup that came through is not cut off."""
-    scene = resolver(*RESET_HELLO).chain(*OK, role="resolver", **RESOLVER)  # type: ignore[arg-type] # columns
-    scene.beside("other_name", *OK, **RESOLVER)  # type: ignore[arg-type] # columns
+    scene = resolver(*RESET_HELLO).chain(*OK, role="resolver", **RESOLVER)
+    scene.beside("other_name", *OK, **RESOLVER)
     assert verdict_of(scene).mechanism is None
 
 
 def test_a_resolver_says_nothing_of_targets_that_ask_none() -> None:
     """Addresses need no lookup."""
     scene = clean().chain(*OK, address=A)
-    twice(scene, *RESET_HELLO, **{**RESOLVER, "role": "resolver"})  # type: ignore[arg-type] # columns
-    scene.beside("other_name", *OK, **RESOLVER)  # type: ignore[arg-type] # columns
+    twice(scene, *RESET_HELLO, **{**RESOLVER, "role": "resolver"})
+    scene.beside("other_name", *OK, **RESOLVER)
     assert verdict_of(scene).mechanism is None

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -126,11 +127,14 @@ def test_resolvers_are_broken_by_control_names_alone() -> None:
 
 def test_one_control_name_of_two_is_enough_to_distrust_a_resolver() -> None:
     """What it does to a name of nobody's interest it does to any; a private answer is none."""
-    for outcome in (("dns_nxdomain_error",), (None, ["10.0.0.1"]), (None, ["0.0.0.0"])):
-        scene = clean()
-        for number, answer in enumerate(((None, [A]), outcome)):
-            name = {"control_id": f"resolvable_name/{number}", "hostname": f"{number}.example"}
-            scene.lookup("system", *answer, role="control", **name, **NOBODY)  # type: ignore[arg-type] # columns
+    control: dict[str, Any] = {"role": "control", **NOBODY}
+    for address in (None, "10.0.0.1", "0.0.0.0"):
+        one, two = (
+            {"control_id": f"resolvable_name/{n}", "hostname": f"{n}.example"} for n in "12"
+        )
+        scene = clean().lookup("system", None, [A], **one, **control)
+        failure, answers = ("dns_nxdomain_error", []) if address is None else (None, [[address]])
+        scene.lookup("system", failure, *answers, **two, **control)
         assert broken_resolvers(scene.rows) == {"system"}
 
 

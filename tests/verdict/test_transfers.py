@@ -256,3 +256,17 @@ def test_a_stalled_pair_does_not_unmake_the_page() -> None:
     scene = clean().chain(*PAGE, address=A)
     twice(scene, *OK, ("http", TIMEOUT), follow_up="paired")
     assert verdict_of(scene).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("fast", "slow", "rule_id"),
+    [
+        (4_000_000, 1_000_000, "target.reachable"),
+        (1_000_000, 150_000, "http.slow_paired"),
+    ],
+    ids=["over in 60 ms", "over in 0.4 s"],
+)
+def test_what_is_over_at_once_is_not_slow(fast: float, slow: float, rule_id: str) -> None:
+    """Between two short transfers a single packet's fate decides."""
+    scene = pairs((slow, fast), (slow, fast), (slow, fast))
+    assert verdict_of(scene).rule_id == rule_id

@@ -1,0 +1,193 @@
+"""Tries proxies, many at once and each several times, and ranks them.
+
+Nothing is stored: a list of proxies that work tells a censor what to block.
+"""
+
+import hmac
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Final, get_args
+
+import trio
+
+from probe.model import failure as failures
+from probe.net.api import Network, ResolutionError
+from probe.run.limits import Limits
+from probe.steps.proxy_try import Phase, Terms, Try, try_proxy
+from probe.wire.addresses import is_address, network_of
+from probe.wire.faketls import HelloForm
+from probe.wire.proxy_links import ProxyLink
+
+AT_ONCE: Final = 100
+"""Proxies tried at once. Starts are paced besides; more would make our own loop late
+(`probe.run.limits`), and fewer would wait long for the many that never answer."""
+
+GIVE_UP_AFTER: Final = 2
+"""So many failures and no success: a third try of a dead proxy costs everybody time."""
+
+_PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+
+_HELLO_PHASES: Final = frozenset({"fake_tls", "secret"})
+"""Where a proxy ends that does not take this form of hello."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A proxy to try. ``position`` is where the user's input names it."""
+
+    proxy_id: str
+    position: str
+    link: ProxyLink
+
+
+@dataclass(frozen=True)
+class ProxyResult:
+    """What came of one proxy; ``form`` is that of the hellos, for fake TLS."""
+
+    candidate: Candidate
+    tries: tuple[Try, ...]
+    form: HelloForm | None = None
+
+    @property
+    def successes(self) -> int:
+        """How many tries ended with verified answers."""
+        return sum(each.failure is None for each in self.tries)
+
+    @property
+    def loss(self) -> float:
+        """The share of tries that failed."""
+        return 1 - self.successes / len(self.tries)
+
+    @property
+    def median_s(self) -> float | None:
+        """The median of the times to the first answer, None if it never worked."""
+        times = [each.answer_s for each in self.tries if each.answer_s is not None]
+        return median(times) if times else None
+
+    @property
+    def failed_try(self) -> Try | None:
+        """The failed try that came farthest, None if none failed."""
+        failed = [each for each in self.tries if each.phase is not None]
+        return max(failed, key=_reached, default=None)
+
+
+@dataclass(frozen=True)
+class ProxyChecked:
+    """One proxy is done: ``done`` of ``total``."""
+
+    result: ProxyResult
+    done: int
+    total: int
+
+
+def new_candidate(link: ProxyLink, position: str, key: bytes) -> Candidate:
+    """Give a proxy an id that means something in this run only, whose key this is."""
+    digest = hmac.digest(key, link.url().encode(), "sha256").hex()
+    return Candidate(digest[:8], position, link)
+
+
+async def check_proxies(
+    candidates: Sequence[Candidate],
+    terms: Terms,
+    tries: int,
+    network: Network,
+    say: Callable[[ProxyChecked], None],
+) -> tuple[ProxyResult, ...]:
+    """Try each proxy up to ``tries`` times and return the results, best first."""
+    limits = Limits()
+    results: list[ProxyResult] = []
+
+    async def work(waiting: Iterator[Candidate]) -> None:
+        for candidate in waiting:
+            result = await _check(candidate, terms, tries, network, limits)
+            results.append(result)
+            say(ProxyChecked(result, len(results), len(candidates)))
+
+    waiting = iter(candidates)
+    async with trio.open_nursery() as nursery:
+        for _ in range(min(AT_ONCE, len(candidates))):
+            nursery.start_soon(work, waiting)
+    order = {candidate.proxy_id: number for number, candidate in enumerate(candidates)}
+    return tuple(sorted(results, key=lambda result: _rank(result, order)))
+
+
+def _rank(result: ProxyResult, order: dict[str, int]) -> tuple[float, ...]:
+    """Sort key: what works for current applications, then loss, then time.
+
+    Of those that do not work, the ones that came farther are first: a wrong secret
+    can be put right by whoever gave it.
+    """
+    number = order[result.candidate.proxy_id]
+    failed = result.failed_try
+    if not result.successes:
+        return (2, -_reached(failed) if failed else 0, 0, number)
+    return (result.form == "old", result.loss, result.median_s or 0, number)
+
+
+def _reached(each: Try) -> int:
+    return -1 if each.phase is None else _PHASES.index(each.phase)
+
+
+async def _check(
+    candidate: Candidate, terms: Terms, tries: int, network: Network, limits: Limits
+) -> ProxyResult:
+    link = candidate.link
+    try_all = partial(_tries, link, network=network, limits=limits, terms=terms, tries=tries)
+    found = await _resolve(link.host, terms.timeout_s, network)
+    if isinstance(found, Try):
+        return ProxyResult(candidate, (found,))
+    if link.kind != "mtproxy_ee":
+        return ProxyResult(candidate, await try_all(found))
+    current = await try_all(found)
+    result = ProxyResult(candidate, current, "current")
+    if result.successes or not any(each.phase in _HELLO_PHASES for each in current):
+        return result
+    # Proxies of 2019 take hellos of 517 bytes only.
+    old = await try_all(found, form="old")
+    second = ProxyResult(candidate, old, "old")
+    return second if second.successes else result
+
+
+async def _resolve(host: str, timeout_s: float, network: Network) -> str | Try:
+    """Return an address of the proxy, or the try that ends here."""
+    if is_address(host):
+        return host
+    failure = failures.GENERIC_TIMEOUT
+    with trio.move_on_after(timeout_s):
+        for family in (4, 6):
+            try:
+                found = await network.getaddrinfo(host, family)
+            except ResolutionError as error:
+                failure = failures.from_gai_name(error.name)
+                continue
+            if found:
+                return found[0]
+    return Try("name", failure)
+
+
+async def _tries(
+    link: ProxyLink,
+    address: str,
+    *,
+    terms: Terms,
+    tries: int,
+    network: Network,
+    limits: Limits,
+    form: HelloForm = "current",
+) -> tuple[Try, ...]:
+    where = network_of(address)
+    done: list[Try] = []
+    nonces: set[bytes] = set()
+    while len(done) < tries:
+        async with limits.connect(where):
+            await limits.pacer.wait_turn()
+            if link.domain:
+                await limits.hello(where, link.domain)
+            one = await try_proxy(network, link, address, terms, form=form, earlier=nonces)
+        done.append(one)
+        nonces.update(one.nonces)
+        if len(done) >= GIVE_UP_AFTER and all(each.failure is not None for each in done):
+            break
+    return tuple(done)

@@ -1,0 +1,268 @@
+"""One try of one proxy: as far as a verified resPQ through it, or where it ended."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import trio
+
+from probe.model import failure as failures
+from probe.net.api import ByteStream, Network, ProxyAddress, TcpConnection, TunnelRefusedError
+from probe.steps.fake_tls_handshake import fake_tls_handshake
+from probe.wire import socks4
+from probe.wire.faketls import FakeTls, HelloForm, RecordError
+from probe.wire.mtproto.conversation import REPLAYED, Conversation
+from probe.wire.mtproto.framing import Random
+from probe.wire.mtproto.res_pq import Rejected, ResPq, TransportError
+from probe.wire.proxy_links import ProxyLink
+
+Phase = Literal["name", "tcp", "proxy", "fake_tls", "secret", "mtproto", "dc"]
+"""Where a try ended, in the order of the wire. ``secret``: what answers, if anything,
+does not show that it knows the secret; ``dc``: the proxy works, and did not reach a data
+centre that answers."""
+
+UNKNOWN: Final = failures.UNKNOWN_PREFIX
+REFUSED: Final = f"{UNKNOWN}proxy_refused"
+CANNOT_REACH: Final = f"{UNKNOWN}proxy_cannot_reach"
+REPLAY: Final = f"{UNKNOWN}mtproto_replayed_answer"
+WRONG_RECORD: Final = f"{UNKNOWN}faketls_wrong_record"
+
+_NOT_REACHED: Final = {
+    "socks5": frozenset({"reply_3", "reply_4", "reply_5", "reply_6"}),
+    "http_connect": frozenset({"reply_500", "reply_502", "reply_503", "reply_504"}),
+}
+"""With which a proxy says that it tried and could not connect (RFC 1928 section 6)."""
+
+_GARBAGE: Final = frozenset({"not_mtproto", "mtproto_frame_too_long", "mtproto_wrong_frame"})
+"""Faults of an answer that was not made with the secret: under its key it means nothing."""
+
+FAKE_TLS_ANSWERS: Final = 2
+"""How many are wanted behind fake TLS: some filters let handshakes pass, and then a
+record or two (reports of May 2026)."""
+
+
+class Try(NamedTuple):
+    """One try. ``failure`` and ``phase`` are None if it worked, ``detail`` names nobody.
+
+    ``answer_s`` runs from the connect to the first verified answer; ``clock_offset_s``
+    is the data centre's time minus ours, in whole seconds.
+    """
+
+    phase: Phase | None
+    failure: str | None
+    detail: str | None = None
+    answer_s: float | None = None
+    clock_offset_s: float | None = None
+    nonces: tuple[bytes, ...] = ()
+
+
+class Terms(NamedTuple):
+    """What all tries of a run share.
+
+    ``destination`` is a data centre's IPv4 address and port, for proxies that have to be
+    told; an MTProxy is told ``dc_id``.
+    """
+
+    destination: tuple[str, int]
+    dc_id: int
+    timeout_s: float
+    random: Random
+
+
+@dataclass
+class _Progress:
+    """How far the try is: what a timeout or an error now is to be called."""
+
+    phase: Phase = "tcp"
+    answers: int = 0
+    answer_s: float | None = None
+    clock_offset_s: float | None = None
+    nonces: tuple[bytes, ...] = ()
+
+    def ended(self, failure: str | None, detail: str | None = None) -> Try:
+        if failure is not None and detail is None and self.answers:
+            detail = f"after {self.answers} answer"
+        return Try(
+            None if failure is None else self.phase,
+            failure,
+            detail,
+            self.answer_s if failure is None else None,
+            self.clock_offset_s,
+            self.nonces,
+        )
+
+
+class _Records:
+    """Fake TLS around a connection, as a stream of what the records carry."""
+
+    def __init__(self, connection: TcpConnection, tls: FakeTls) -> None:
+        self._connection = connection
+        self._tls = tls
+
+    async def send_all(self, data: bytes) -> None:
+        await self._connection.send_all(self._tls.wrap(data))
+
+    async def receive_some(self) -> bytes:
+        # What came in the same segment as the proxy's hello may be whole already.
+        carried = self._tls.unwrap(b"")
+        while not carried:
+            data = await self._connection.receive_some()
+            if not data:
+                return b""
+            carried = self._tls.unwrap(data)
+        return carried
+
+
+async def try_proxy(
+    network: Network,
+    link: ProxyLink,
+    address: str,
+    terms: Terms,
+    *,
+    form: HelloForm = "current",
+    earlier: Container[bytes] = (),
+) -> Try:
+    """Connect to a proxy at ``address`` and ask a data centre through it for resPQ.
+
+    ``form`` is that of a fake-TLS hello; ``earlier`` are nonces of this proxy's tries
+    before, by which a repeated answer is known.
+    """
+    progress = _Progress()
+    connection: TcpConnection | None = None
+    try:
+        connection = network.open_tcp(address, link.port)
+        with trio.move_on_after(terms.timeout_s):
+            return await _walk(
+                network,
+                connection,
+                link,
+                address,
+                terms=terms,
+                form=form,
+                earlier=earlier,
+                progress=progress,
+            )
+        return progress.ended(failures.GENERIC_TIMEOUT)
+    except TunnelRefusedError as error:
+        if error.detail in _NOT_REACHED.get(link.kind, ()):
+            progress.phase = "dc"
+            return progress.ended(CANNOT_REACH, error.detail)
+        return progress.ended(REFUSED, error.detail)
+    except RecordError:
+        return progress.ended(WRONG_RECORD)
+    except OSError as error:
+        name = failures.errno_name(error.errno)
+        return progress.ended(failures.from_errno_name(name), name)
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+async def _walk(
+    network: Network,
+    connection: TcpConnection,
+    link: ProxyLink,
+    address: str,
+    *,
+    terms: Terms,
+    form: HelloForm,
+    earlier: Container[bytes],
+    progress: _Progress,
+) -> Try:
+    began = network.now()
+    await connection.connect()
+    stream: ByteStream = connection
+    match link.kind:
+        case "socks5" | "http_connect" | "socks4":
+            progress.phase = "proxy"
+            await _open_tunnel(network, connection, link, address, terms.destination)
+            progress.phase = "mtproto"
+        case "mtproxy_ee":
+            progress.phase = "fake_tls"
+            now = network.wall_clock().timestamp()
+            tls = FakeTls(link.secret, link.domain, form, now=now, random=terms.random)
+            ended = await fake_tls_handshake(connection, tls, network)
+            if ended.failure is not None:
+                if ended.failure == f"{UNKNOWN}faketls_masked":
+                    progress.phase = "secret"
+                return progress.ended(*ended)
+            stream = _Records(connection, tls)
+            progress.phase = "mtproto"
+        case "mtproxy" | "mtproxy_dd":
+            progress.phase = "secret"
+    conversation = Conversation(
+        "intermediate" if link.kind == "mtproxy" else "padded",
+        dc_id=terms.dc_id,
+        random=terms.random,
+        secret=link.secret,
+        earlier=earlier,
+    )
+    for _ in range(FAKE_TLS_ANSWERS if link.kind == "mtproxy_ee" else 1):
+        failed = await _ask(network, stream, conversation, link, progress)
+        if failed is not None:
+            return failed
+        if progress.answer_s is None:
+            progress.answer_s = network.now() - began
+        progress.answers += 1
+    return progress.ended(None)
+
+
+async def _open_tunnel(
+    network: Network,
+    connection: TcpConnection,
+    link: ProxyLink,
+    address: str,
+    destination: tuple[str, int],
+) -> None:
+    if link.kind != "socks4":
+        proxy = ProxyAddress(link.kind, address, link.port, link.username, link.password)
+        await network.open_tunnel(connection, proxy, *destination)
+        return
+    await connection.send_all(socks4.build_request(*destination, link.username or ""))
+    reply = b""
+    while len(reply) < socks4.REPLY_BYTES:
+        data = await connection.receive_some()
+        if not data:
+            break
+        reply += data
+    code = socks4.read_reply(reply)
+    if code != socks4.GRANTED:
+        raise TunnelRefusedError("no_reply_code" if code is None else f"reply_{code}")
+
+
+async def _ask(
+    network: Network,
+    stream: ByteStream,
+    conversation: Conversation,
+    link: ProxyLink,
+    progress: _Progress,
+) -> Try | None:
+    """Ask once more; None if the answer is verified."""
+    request = conversation.ask(network.wall_clock().timestamp())
+    progress.nonces = tuple(conversation.nonces)
+    await stream.send_all(request)
+    answer = None
+    while answer is None:
+        data = await stream.receive_some()
+        if not data:
+            # Behind a verified handshake the secret is right: it is the way on that ends.
+            if link.kind == "mtproxy_ee" and not progress.answers:
+                progress.phase = "dc"
+            return progress.ended(failures.EOF)
+        answer = conversation.receive(data)
+    match answer:
+        case ResPq(server_time, _):
+            # Half a second: what the peer's whole seconds leave out on average.
+            ours = network.wall_clock().timestamp()
+            progress.clock_offset_s = float(round(server_time + 0.5 - ours))
+            return None
+        case TransportError(code):
+            progress.phase = "dc"
+            return progress.ended(f"{UNKNOWN}mtproto_error_{code}")
+        case Rejected(fault, detail):
+            # To the others, a secret that does not fit is all that garbage can mean.
+            if not (progress.phase == "secret" and fault in _GARBAGE):
+                progress.phase = "mtproto"
+            if detail == REPLAYED:
+                return progress.ended(REPLAY)
+            return progress.ended(f"{UNKNOWN}{fault}", detail)
