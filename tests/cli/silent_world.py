@@ -24,6 +24,10 @@ def main() -> None:
     for control in listed["controls"]:
         if control["kind"] == "known_good":
             serve(control["address"], control["server_name"], authority)
+        elif control["kind"] == "portal_check":
+            serve_page(control["address"])
+        elif control["kind"] == "portal_check":
+            serve_page(control["address"], control["port"])
     before = wire_bytes()
     done = subprocess.run(
         [sys.executable, "-m", "probe.cli.main", "check", "targets.json", "--format", "json"],
@@ -44,18 +48,53 @@ def main() -> None:
 
 
 def serve(address: str, server_name: str, authority: trustme.CA) -> None:
-    """Give an address to loopback and answer TLS handshakes there."""
+    """Answer TLS handshakes at an address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(server_name).configure_cert(context)
+    listener = listen(address, 443)
+    threading.Thread(target=accept, args=(listener, context), daemon=True).start()
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Give an address to loopback and listen there."""
     is_v6 = ":" in address
     extra = ["nodad"] if is_v6 else []
     subprocess.run(
         ["ip", "addr", "add", f"{address}/{128 if is_v6 else 32}", "dev", "lo", *extra], check=True
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(server_name).configure_cert(context)
-    listener = socket.create_server(
-        (address, 443), family=socket.AF_INET6 if is_v6 else socket.AF_INET, backlog=64
+    return socket.create_server(
+        (address, port), family=socket.AF_INET6 if is_v6 else socket.AF_INET, backlog=64
     )
-    threading.Thread(target=accept, args=(listener, context), daemon=True).start()
+
+
+def serve_page(address: str, port: int) -> None:
+    """Answer one request after another as a portal check's own host does: no walled garden."""
+    listener = listen(address, port)
+
+    def attend() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    threading.Thread(target=attend, daemon=True).start()
+
+
+def serve_page(address: str) -> None:
+    """Give an address to loopback and answer any request there with an empty 204."""
+    subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
+    listener = socket.create_server((address, 80), backlog=16)
+    threading.Thread(target=answer_pages, args=(listener,), daemon=True).start()
+
+
+def answer_pages(listener: socket.socket) -> None:
+    """Answer one request after another."""
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
 
 
 def accept(listener: socket.socket, context: ssl.SSLContext) -> None:

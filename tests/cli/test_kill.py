@@ -17,7 +17,7 @@ def test_what_was_reported_is_readable_after_sigkill(
 ) -> None:
     """Every observation on the progress stream is found by ``results export`` afterwards."""
     # The stream itself is the clock: the instant is after some line of the run.
-    instant = random.Random(seed).randint(1, 60)
+    instant = random.Random(seed).randint(1, 40)
     process = subprocess.Popen(
         [sys.executable, "-m", "probe.cli.main", "check", str(lab.targets_path), "-f", "ndjson"],
         stdout=subprocess.PIPE,

@@ -48,7 +48,7 @@ def blocked() -> list[Observation]:
     """Blocked by name, with another target and a way around that work."""
     scene = Scene().controls(None, None)
     for _ in range(2):
-        scene.chain(("tcp", None), ("tls", "connection_reset"), address=A)
+        scene.chain(("tcp", None), ("tls", "connection_reset"), address=A, tcp_rtt_s=0.1)
     scene.chain(("tcp", None), ("tls", None), address=A, role="contrast", follow_up="other_name")
     scene.chain(("tcp", None), address=B, target_id="a/dc")
     steps = (("tcp", None), ("proxy", None), ("tls", None))

@@ -78,8 +78,11 @@ def form(failure: str, *other: tuple[str, str | None], **columns: Any) -> Scene:
 
 def elsewhere(scene: Scene, *steps: tuple[str, str | None], **columns: Any) -> Scene:
     """The target's name at a control's address, on behalf of the endpoint at A."""
-    where = {"address": "192.0.2.1", "member": A, "endpoint_id": f"{A}:443"} | columns
-    return scene.beside("name_elsewhere", *steps, **where)
+    where = {"address": "192.0.2.1", "member": A, "endpoint_id": f"{A}:443"}
+    # Its host answers strangers' names, and gives its own page.
+    scene.beside("harmless_elsewhere", *OK, **where)
+    scene.control(None, *PAGE)
+    return scene.beside("name_elsewhere", *steps, **where | columns)
 
 
 def presented(issuer: str, scene: Scene | None = None, address: str = A) -> Scene:

@@ -201,7 +201,7 @@ def test_special_controls_are_no_known_good_hosts() -> None:
     """Beats, portals and QUIC neither prove nor disprove a line."""
     scene = clean()
     before = assess(scene.rows)
-    scene.control("portal", *PLAIN_PAGE, member="p").control("heartbeat", *CONNECTED, member="h")
+    scene.control("portal", *PLAIN_PAGE, member="p", status_code=200).control("heartbeat", *CONNECTED, member="h")
     scene.control("quic", ("quic", TIMEOUT), member="q").control("unroutable", *SILENT, member="u")
     assert assess(scene.rows) == before
 
@@ -252,7 +252,7 @@ def test_a_clock_is_compared_with_the_median() -> None:
 )
 def test_bad_times(beats: str, expected: tuple[tuple[float, float], ...]) -> None:
     """From the last good beat to the next; a beat a second, of a tenth of a second each."""
-    scene = Scene()
+    scene = Scene().controls(None)
     for number, beat in enumerate(beats, 1):
         steps = CONNECTED if beat == "+" else SILENT
         scene.control("heartbeat", *steps, t0=float(number), t=number + 0.1)

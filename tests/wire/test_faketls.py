@@ -203,7 +203,7 @@ def test_other_answers(answer: bytes, verdict: Verdict) -> None:
     assert client().receive_answer(answer) == verdict
 
 
-@given(st.lists(st.binary(min_size=1, max_size=100), max_size=20), st.booleans())
+@given(pieces=st.lists(st.binary(min_size=1, max_size=100), max_size=20), like_tls=st.booleans())
 def test_any_bytes_are_an_answer_or_not(pieces: list[bytes], *, like_tls: bool) -> None:
     tls = client(seed=1)
     for piece in [b"\x16\x03\x03", *pieces] if like_tls else pieces:
