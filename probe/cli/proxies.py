@@ -70,6 +70,9 @@ def _proxies(args: argparse.Namespace) -> int:
     if not candidates:
         text = f"no link to a proxy among {len(bad)}" if bad else "no links were given"
         raise CommandError(EXIT_BAD_INPUT, [text])
+    if args.format == "ndjson":
+        counts = {"proxies_total": len(candidates), "bad_links_total": len(bad)}
+        _print_json({"type": "run_started", "dc": args.dc, "tries": args.tries, **counts})
     terms = Terms(_destination(args.dc), args.dc, float(args.timeout), secrets.token_bytes)
     results = _run(candidates, terms, args.tries, _subscriber(args))
     _print_results(args, results, bad)
@@ -126,6 +129,8 @@ def _is_file(item: str) -> bool:
 
 def _read(item: str, most: int) -> bytes:
     if item == "-":
+        if sys.stdin.isatty():
+            _say("Links, one a line; Ctrl-D ends:")
         return sys.stdin.buffer.read(most)
     try:
         with Path(item).open("rb") as file:

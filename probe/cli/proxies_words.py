@@ -1,5 +1,6 @@
 """What came of proxies, in words, in columns, and as QR codes."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ PHASES: Final[dict[Phase, str]] = {
 
 CLOCK_LIMIT_S: Final = 60
 """Proxies refuse fake TLS from clocks that differ by two minutes and more."""
+
+_LEAST_COLUMNS: Final = 24
 
 _NO_ANSWER: Final[dict[Phase, str]] = {
     "name": "no answer",
@@ -130,12 +133,22 @@ def table(results: Sequence[ProxyResult], style: Style, *, show: bool) -> list[s
             glyph = "✖"
         if style.colour:
             glyph = f"\x1b[{'32' if result.successes else '31'}m{glyph}\x1b[0m"
-        lines.append(
+        start = (
             f"  {number:>4}  {KINDS[result.candidate.link.kind]:10} {median:>8} "
             f"{result.loss:>6.0%}  {result.candidate.proxy_id}  "
-            f"{result.candidate.position:<{where}}  {glyph} {outcome}"
+            f"{result.candidate.position:<{where}}  "
         )
+        first, *others = _wrapped(outcome, style, len(start) + 3)
+        lines.append(f"{start}{glyph} {first}")
+        lines += [" " * (len(start) + 2) + other for other in others]
     return lines
+
+
+def _wrapped(text: str, style: Style, taken: int) -> list[str]:
+    """Cut a text to the columns that are left; in a pipe, and in too few, not at all."""
+    if style.width is None or style.width - taken < _LEAST_COLUMNS:
+        return [text]
+    return textwrap.wrap(text, style.width - taken, break_on_hyphens=False)
 
 
 def clock_offset_s(results: Sequence[ProxyResult]) -> float | None:

@@ -97,33 +97,31 @@ async def check_proxies(
 ) -> tuple[ProxyResult, ...]:
     """Try each proxy up to ``tries`` times and return the results, best first."""
     limits = Limits()
-    results: list[ProxyResult] = []
+    results: dict[int, ProxyResult] = {}
 
-    async def work(waiting: Iterator[Candidate]) -> None:
-        for candidate in waiting:
+    async def work(waiting: Iterator[tuple[int, Candidate]]) -> None:
+        for number, candidate in waiting:
             result = await _check(candidate, terms, tries, network, limits)
-            results.append(result)
+            results[number] = result
             say(ProxyChecked(result, len(results), len(candidates)))
 
-    waiting = iter(candidates)
+    waiting = enumerate(candidates)
     async with trio.open_nursery() as nursery:
         for _ in range(min(AT_ONCE, len(candidates))):
             nursery.start_soon(work, waiting)
-    order = {candidate.proxy_id: number for number, candidate in enumerate(candidates)}
-    return tuple(sorted(results, key=lambda result: _rank(result, order)))
+    return tuple(sorted((results[number] for number in sorted(results)), key=_rank))
 
 
-def _rank(result: ProxyResult, order: dict[str, int]) -> tuple[float, ...]:
+def _rank(result: ProxyResult) -> tuple[float, ...]:
     """Sort key: what works for current applications, then loss, then time.
 
     Of those that do not work, the ones that came farther are first: a wrong secret
     can be put right by whoever gave it.
     """
-    number = order[result.candidate.proxy_id]
     failed = result.failed_try
     if not result.successes:
-        return (2, -_reached(failed) if failed else 0, 0, number)
-    return (result.form == "old", result.loss, result.median_s or 0, number)
+        return (2, -_reached(failed) if failed else 0, 0)
+    return (result.form == "old", result.loss, result.median_s or 0)
 
 
 def _reached(each: Try) -> int:

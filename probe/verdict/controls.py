@@ -72,7 +72,7 @@ class Controls:
         """The one thing about this line that explains most of what fails."""
         if self.cause is not None:
             return self.cause
-        if self.is_walled:
+        if self.is_walled and not self.is_allowlisted:
             return "captive_portal"
         if self.is_intercepted:
             return "local_interception"
@@ -117,11 +117,12 @@ def assess(rows: Sequence[Observation]) -> Controls:
     before = passed_controls(rows)
     again = any(o.attempt == 2 for o in tried)
     # Hosts that were set apart for other uses are not asked again.
-    operators = {o.member for o in tried if not again or o.attempt == 2}
+    asked = {o.member for o in tried}
+    operators = {o.member for o in tried if not again or o.attempt == 2 or o.member not in before}
     held = before & passed_controls(rows, 2) if again else before
     ipv6 = any(o.step == "tls" and o.ip_version == 6 and o.failure is None for o in tried)
     reasons = tuple(sorted(o.observation_id for o in tried if o.step == "tls"))
-    stands_in = len(operators) < ENOUGH_OPERATORS and not (again and not held)
+    stands_in = len(asked) < ENOUGH_OPERATORS and not (again and not held)
     witnesses = _witnesses(rows) if stands_in else frozenset[str]()
     if len(witnesses | held) >= WITNESSES:
         held |= witnesses

@@ -24,7 +24,7 @@ for large packets, which a shorter hello passes."""
 
 def judge_hello(place: Place, failed: list[Observation], around: Surroundings) -> Finding:
     """Apply the rules to an address at which no handshake completed."""
-    if (residual := _residual(place)) is not None:
+    if (residual := _residual(place, around)) is not None:
         return residual
     outcomes = {row.failure for row in failed}
     if outcomes & failures.CERTIFICATE:
@@ -182,7 +182,7 @@ def _judge_form(place: Place, hellos: list[Observation], failed: list[Observatio
     )
 
 
-def _residual(place: Place) -> Finding | None:
+def _residual(place: Place, around: Surroundings) -> Finding | None:
     """After a hello was cut off the place itself is silent, where it had just connected."""
     rows = sorted(place.everything(), key=lambda row: (row.t0, row.observation_id))
     same_port = [row for row in rows if row.follow_up not in {"other_port", "udp_twin"}]
@@ -197,7 +197,8 @@ def _residual(place: Place) -> Finding | None:
     if len(silent) < 2 or any(row.failure is None and row.t0 > silent[0].t0 for row in later):
         return None
     open_port = place.passed("other_port")
-    if not open_port:
+    # A host that closes on the name and then bans us is the host's own doing.
+    if not open_port or not (on_path(cut) or struck_elsewhere(place, cut, around)):
         return found("tls.then_silent", "sni_residual", [*cut, *silent], depends_on_silence=True)
     return found(
         "tls.residual",

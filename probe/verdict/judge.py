@@ -109,9 +109,14 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         rule_id = "target.partial"
     elif not failed and first.tactic == "none":
         own = [member for member in members.values() if not member.is_empty()]
+        lost = around.lossy.get(first.service_id, ())
         finding = judge_ports(own) or judge_ways(own, around)
         if finding is not None:
             state, rule_id = finding.state, finding.rule_id
+        elif lost:
+            # It works all the same; that packets are lost to nobody else is worth a word.
+            finding = found("line.lossy_to_service", "throttling", lost)
+            rule_id = finding.rule_id
     if controls.state == "failed":
         state, rule_id, finding = "insufficient", "controls.failed", None
     elif finding is not None and failed:

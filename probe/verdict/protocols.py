@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.verdict.finding import Finding, found, ruled_out
-from probe.verdict.hellos import CUT_OFF
+from probe.verdict.hellos import CUT_OFF, on_path
 from probe.verdict.members import Member, Place, gather
 from probe.verdict.surroundings import Surroundings
 
@@ -22,12 +22,7 @@ def judge_mtproto(place: Place, failed: list[Observation]) -> Finding:
     if place.passed("second_hello"):
         return found("mtproto.form", "mtproto_drop", own, passed=place.passed("second_hello"))
     taken = [row for row in place.last_of("other_payload") if _was_taken(row)]
-    # A reset may overtake the acknowledgement, so only silence says that nothing arrived.
-    vanished = all(
-        row.failure in failures.TIMEOUTS and row.bytes_acked is not None and row.bytes_acked <= 1
-        for row in tried
-    )
-    if len(tried) >= 2 and taken and vanished:
+    if len(tried) >= 2 and taken and on_path(tried):
         rivals = (
             ruled_out("dead host, blocked address or dead line", taken),
             ruled_out("a data centre out of order: its kernel would acknowledge", tried),

@@ -94,6 +94,8 @@ def judge_page(place: Place) -> Finding | None:
         return found("http.known_page", "blockpage", plain, passed=differing, rivals=rivals)
     if matches and differing:
         return found("http.page_contrast", "blockpage", plain, passed=differing, rivals=rivals)
+    if matches:
+        return found("http.page_says_so", "blockpage", plain)
     refused = [row for row in plain if (row.status_code or 0) >= 300]
     served = [row for row in differing if (row.status_code or 0) < 300]
     if refused and served and all(_is_early(row, place) for row in refused):

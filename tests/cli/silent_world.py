@@ -26,8 +26,6 @@ def main() -> None:
             serve(control["address"], control["server_name"], authority)
         elif control["kind"] == "portal_check":
             serve_page(control["address"])
-        elif control["kind"] == "portal_check":
-            serve_page(control["address"], control["port"])
     before = wire_bytes()
     done = subprocess.run(
         [sys.executable, "-m", "probe.cli.main", "check", "targets.json", "--format", "json"],
@@ -67,25 +65,9 @@ def listen(address: str, port: int) -> socket.socket:
     )
 
 
-def serve_page(address: str, port: int) -> None:
-    """Answer one request after another as a portal check's own host does: no walled garden."""
-    listener = listen(address, port)
-
-    def attend() -> None:
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    threading.Thread(target=attend, daemon=True).start()
-
-
 def serve_page(address: str) -> None:
-    """Give an address to loopback and answer any request there with an empty 204."""
-    subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
-    listener = socket.create_server((address, 80), backlog=16)
-    threading.Thread(target=answer_pages, args=(listener,), daemon=True).start()
+    """Answer any request at an address with an empty 204: this is no walled garden."""
+    threading.Thread(target=answer_pages, args=(listen(address, 80),), daemon=True).start()
 
 
 def answer_pages(listener: socket.socket) -> None:

@@ -151,9 +151,9 @@ def test_lines_end_with_the_ranking(runs: dict[str, Any]) -> None:
     lines = [json.loads(line) for line in runs["ndjson"]["out"].splitlines()]
     kinds = [line["type"] for line in lines]
 
-    assert kinds == ["bad_link", *["proxy"] * len(LINKS), "run_finished"]
+    assert kinds == ["bad_link", "run_started", *["proxy"] * len(LINKS), "run_finished"]
     assert {line["schema_version"] for line in lines} == {"1.0"}
-    works = {line["id"] for line in lines[1:-1] if line["successes"]}
+    works = {line["id"] for line in lines[2:-1] if line["successes"]}
     assert set(lines[-1]["ranking"]) == works
     assert len(works) == 8
 

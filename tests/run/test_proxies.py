@@ -1,6 +1,7 @@
 """Many proxies at once: how often each is tried, in what order they come out, how soon."""
 
 import re
+import traceback
 from collections.abc import Sequence
 from functools import partial
 
@@ -8,7 +9,7 @@ import pytest
 import trio
 
 from censorlab.servers.data_centre import Session
-from fakes import Arrival, FakeNetwork, Row, play
+from fakes import Arrival, FakeNetwork, FakeTcpConnection, Row, play
 from probe.run.proxies import (
     AT_ONCE,
     GIVE_UP_AFTER,
@@ -91,7 +92,7 @@ class Counting(FakeNetwork):
 
     most = 0
 
-    def open_tcp(self, address: str, port: int):  # type: ignore[no-untyped-def] # noqa: ANN201
+    def open_tcp(self, address: str, port: int) -> FakeTcpConnection:
         opened = super().open_tcp(address, port)
         self.most = max(self.most, sum(not each.is_closed for each in self.opened))
         return opened
@@ -230,3 +231,19 @@ def test_results_show_no_proxy_when_they_are_printed() -> None:
         assert "198.51.100.77" not in shown
         assert "SSSS" not in shown
         assert "a.example" not in shown
+
+
+def test_not_even_a_bug_tells_a_proxy() -> None:
+    """Its traceback has lines of code in it, and no values."""
+
+    class Broken(FakeNetwork):
+        def open_tcp(self, address: str, port: int) -> FakeTcpConnection:
+            raise ZeroDivisionError
+
+    link = ProxyLink("mtproxy_ee", "198.51.100.77", 443, secret=b"S" * 16, domain="a.example")
+    with pytest.raises(ExceptionGroup) as caught:
+        run([link], Broken())
+    told = "".join(traceback.format_exception(caught.value))
+    assert "ZeroDivisionError" in told
+    for part in ("198.51.100.77", "SSSS", "5353", "a.example"):
+        assert part not in told
