@@ -262,21 +262,6 @@ def test_no_two_of_them_are_the_same() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_replayed_hello_is_not_answered_as_a_client() -> None:
-    """What the lab's proxy is for here: others refuse replays, and so does it."""
-    async with tcp_peer(data_centre) as port:
-        proxy = MtProxy(SECRET, {2: Origin(ADDRESS, port)})
-        async with tcp_peer(proxy.attend) as place:
-            await try_proxy(TrioNetwork(), link("mtproxy_ee", place), ADDRESS, terms())
-            (hello,) = proxy.hellos
-            stream = await trio.open_tcp_stream(ADDRESS, place)  # noqa: TID251 - loopback
-            async with stream:
-                await stream.send_all(hello)
-                with trio.move_on_after(SILENT_S):
-                    pytest.fail(f"answered by {await stream.receive_some()!r}")
-
-
-@pytest.mark.anyio
 async def test_an_old_answer_is_recognized_by_earlier_tries() -> None:
     nonce = b"earlier tries'.."
     async with tcp_peer(centre(lambda _nonce, _number: res_pq(nonce))) as port:

@@ -478,7 +478,7 @@ CASES = [
     ),
     Case(
         "tls.residual", "likely_blocked", "sni_residual", 0, 1,
-        lambda: twice(clean().chain(*RESET_HELLO, address=A), *SILENT)
+        lambda: twice(clean().chain(*RESET_HELLO, address=A, **EARLY), *SILENT)
         .beside("other_port", *CONNECTED, address=A, port=80),
     ),
     Case(
@@ -532,6 +532,13 @@ CASES = [
     Case(
         "http.page_contrast", "likely_blocked", "blockpage", 0, 1,
         lambda: plain(status_code=403, body_text=GENERIC_PAGE.samples[0]),
+    ),
+    Case(
+        "http.page_says_so", "impaired", "blockpage", 0, 1,
+        # A page host behind a diverted address has it for every name.
+        lambda: clean().chain(
+            *PLAIN_PAGE, address=A, status_code=403, body_text=GENERIC_PAGE.samples[0]
+        ),
     ),
     Case(
         "http.early_answer", "likely_blocked", "blockpage", 0, 1,

@@ -201,7 +201,9 @@ def test_special_controls_are_no_known_good_hosts() -> None:
     """Beats, portals and QUIC neither prove nor disprove a line."""
     scene = clean()
     before = assess(scene.rows)
-    scene.control("portal", *PLAIN_PAGE, member="p", status_code=200).control("heartbeat", *CONNECTED, member="h")
+    scene.control("portal", *PLAIN_PAGE, member="p", status_code=200).control(
+        "heartbeat", *CONNECTED, member="h"
+    )
     scene.control("quic", ("quic", TIMEOUT), member="q").control("unroutable", *SILENT, member="u")
     assert assess(scene.rows) == before
 

@@ -150,11 +150,11 @@ def test_a_site_that_refuses_by_itself(status: int) -> None:
 
 
 def test_one_page_for_every_name_is_no_block_of_this_one() -> None:
-    """A portal, or a server's default page, whatever it says."""
+    """A portal, or a page host behind the address: it says so, and whose order is unknown."""
     columns = {"status_code": 403, "body_text": GENERIC_PAGE.samples[0], "body_sha256": "c" * 64}
     scene = clean().chain(*PLAIN_PAGE, address=A, **columns)
     scene.beside("other_name", *PLAIN_PAGE, address=A, **columns)
-    assert verdict_of(scene).state == "ok"
+    assert verdict_of(scene).rule_id == "http.page_says_so"
 
 
 def test_words_of_a_block_page_without_a_contrast() -> None:

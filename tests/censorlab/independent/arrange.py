@@ -34,6 +34,7 @@ NAMED: Final = "-m string --string messenger.test --algo bm"
 
 ACCUSED: Final = frozenset({"blocked", "likely_blocked"})
 RUN_LIMIT_S: Final = 60.0
+_TOOLS: Final = ("iptables", "ip6tables")
 PAGE: Final = "location / { try_files /page.html =404; }"
 
 
@@ -57,15 +58,17 @@ class Place(NamedTuple):
     def forward(self, *rules: str, table: str = "filter") -> None:
         """Append to the router's FORWARD chain, of both IP versions."""
         for rule in rules:
-            self.route(
-                *(f"{t} -t {table} -A FORWARD {rule}" for t in ("iptables", "ip6tables")),
-            )
+            self.route(*(f"{tool} -t {table} -A FORWARD {rule}" for tool in _TOOLS))
 
     def put(self, side: str, program: Program) -> None:
-        """Start a program on a side, and wait for it to listen."""
+        """Start a program on a side, or at the ``router``; wait for it to listen."""
         for name, content in program.files.items():
             self.world.write(name, content)
-        started = self.world.start(side, program.words)
+        words = program.words
+        if side == "router":
+            side = "client"
+            words = ("nsenter", f"--net=/proc/{self.world.middle_pid}/ns/net", "--", *words)
+        started = self.world.start(side, words)
         self.world.await_listening(started, program.listens)
 
     def check(self) -> dict[str, dict[str, Any]]:
@@ -145,9 +148,9 @@ def script(name: str, text: str, port: int, *arguments: str) -> Program:
 
 
 @contextmanager
-def place(*own_web: Program, arrangements: tuple[Any, ...] = ()) -> Iterator[Place]:
+def place(*own_web: Program) -> Iterator[Place]:
     """Open the town; with ``own_web`` the service's web is these, on a kernel of its own."""
-    cast = cast_of(arrangements, AUTHORITIES)
+    cast = cast_of((), AUTHORITIES)
     sides = {**cast.sides, "box": (BOX,)}
     parts = list(cast.parts)
     if own_web:
@@ -155,9 +158,7 @@ def place(*own_web: Program, arrangements: tuple[Any, ...] = ()) -> Iterator[Pla
         sides = {side: tuple(a for a in own if a not in OWN) for side, own in sides.items()}
         sides["own"] = OWN
         quic = quic_site(trusted(town.WEB_NAME), sides["server"])
-        parts = [
-            Part("server", quic) if part.program.name == quic.name else part for part in parts
-        ]
+        parts = [Part("server", quic) if part.program.name == quic.name else part for part in parts]
         parts += [Part("own", program) for program in own_web]
     changed = Cast(sides=sides, parts=tuple(parts))
     with RouterWorld(sides, nameservers=(town.ISP_RESOLVER,)) as world:

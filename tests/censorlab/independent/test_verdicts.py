@@ -6,13 +6,12 @@ The prober and the lab's censor have one author; these have stock tools for thei
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import msgspec
 import pytest
 
 from censorlab.authority import new_authority
 from censorlab.scenarios import town
 from censorlab.servers.certificates import leaf
-from censorlab.servers.interceptor import mitmproxy
+from censorlab.servers.interceptor import INTERCEPTOR_PORT, mitmproxy
 from censorlab.servers.program import MissingProgramError, Program
 from censorlab.servers.resolver import unbound
 from censorlab.world.system import UnsupportedSystemError
@@ -98,14 +97,11 @@ def test_mtproto_that_is_told_by_its_first_bytes_is_blocked() -> None:
 def test_a_transparent_mitmproxy_for_the_service_alone_is_an_interception() -> None:
     whose = mitmproxy(new_authority("Ministry of Trust"), AUTHORITIES.trusted.certificate)
     with opened() as place:
-        place.put("box", whose)
-        place.world.run(
-            "box", ["ip", "route", "add", "local", "0.0.0.0/0", "dev", "lo", "table", "main"],
-            timeout_s=10,
-        ).check_returncode()
+        place.put("router", whose)
         place.route(
-            f"iptables -t mangle -A PREROUTING -i side0 -p tcp --dport 443 -d {WEB_ADDRESSES} "
-            "-j MARK --set-mark 9",
+            f"iptables -t nat -A PREROUTING -p tcp --dport 443 -d {WEB_ADDRESSES} "
+            f"-j REDIRECT --to {INTERCEPTOR_PORT}",
+            f"ip6tables -A FORWARD -p tcp --dport 443 -d {SERVICE[1]} -j DROP",
         )
         found = place.check()[town.WEB]
     assert (found["state"], found["mechanism"]) == ("blocked", "tls_mitm")
