@@ -26,6 +26,8 @@ from censorlab.relay import Origin, connect, tunnel
 
 _HELLO: Final = b"\x16\x03\x01"
 _RANDOM_AT: Final = 11
+_SHORTEST_HELLO: Final = _RANDOM_AT + 32 + 1
+"""As far as the length of the session id, which the answer repeats."""
 _MAX_RECORD: Final = 2**14 + 256
 _CLOCK_LIMIT_S: Final = 120
 """As strict as telemt, the strictest known."""
@@ -48,7 +50,6 @@ class _Side:
     def __init__(self, client: trio.SocketStream, *, in_records: bool) -> None:
         self._client = client
         self._in_records = in_records
-        self.records = 0
 
     async def receive(self) -> bytes:
         if not self._in_records:
@@ -59,7 +60,6 @@ class _Side:
                 raise ClientLeftError
             carried = await receive_exactly(self._client, length)
             if kind == 0x17:
-                self.records += 1
                 return carried
 
     async def send(self, data: bytes) -> None:
@@ -84,29 +84,34 @@ class MtProxy:
         self._centres = centres
         self._cover = cover
         self._seen: set[bytes] = set()
-        self.hellos: list[bytes] = []
-        """The hellos taken, for a test to look at."""
 
     async def attend(self, client: trio.SocketStream) -> None:
         """Serve one client until either side leaves."""
-        try:
-            start = await receive_exactly(client, len(_HELLO))
-            in_records = start == _HELLO
-            if in_records:
-                await self._shake_hands(client)
-                start = b""
-            side = _Side(client, in_records=in_records)
-            while len(start) < 64:
-                start += await side.receive()
-            await self._carry(side, start)
-        except RefusedError as refused:
-            await self._mask(client, refused.seen)
-        except (ClientLeftError, trio.BrokenResourceError, OSError):
-            return
+        with suppress(ClientLeftError, OSError, trio.BrokenResourceError):
+            try:
+                await self._serve(client)
+            except RefusedError as refused:
+                await self._mask(client, refused.seen)
+
+    async def _serve(self, client: trio.SocketStream) -> None:
+        start = await receive_exactly(client, len(_HELLO))
+        in_records = start == _HELLO
+        if in_records:
+            await self._shake_hands(client)
+            start = b""
+        side = _Side(client, in_records=in_records)
+        while len(start) < 64:
+            piece = await side.receive()
+            if not piece:
+                return
+            start += piece
+        await self._carry(side, start)
 
     async def _shake_hands(self, client: trio.SocketStream) -> None:
         length = await receive_exactly(client, 2)
         hello = _HELLO + length + await receive_exactly(client, int.from_bytes(length, "big"))
+        if len(hello) < _SHORTEST_HELLO:
+            raise RefusedError(hello)
         digest = hello[_RANDOM_AT : _RANDOM_AT + 32]
         blank = hello[:_RANDOM_AT] + bytes(32) + hello[_RANDOM_AT + 32 :]
         wanted = hmac.new(self._secret, blank, hashlib.sha256).digest()
@@ -117,7 +122,6 @@ class MtProxy:
         if digest[:28] != wanted[:28] or late or digest in self._seen:
             raise RefusedError(hello)
         self._seen.add(digest)
-        self.hellos.append(hello)
         await client.send_all(self._flight(hello, digest))
 
     def _flight(self, hello: bytes, digest: bytes) -> bytes:

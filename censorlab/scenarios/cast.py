@@ -182,7 +182,12 @@ def _interceptors(wanted: frozenset[Arrangement], authorities: Authorities) -> l
         parts.append(Part("interceptor", unbound(everything, addresses=taken, name="portal-dns")))
         parts.append(Part("interceptor", nginx([portal], name="portal")))
     if "certificate_forger" in wanted:
-        sites = [Site((name,), forged(name)) for name in town.WEB_ADDRESSES]
+        # It signs for whatever a hello names, as such machines do.
+        strangers = (town.INNOCUOUS_NAME, f"*.{town.INNOCUOUS_NAME}")
+        sites = [
+            *(Site((name,), forged(name)) for name in town.WEB_ADDRESSES),
+            Site(strangers, forged(*strangers)),
+        ]
         parts.append(Part("interceptor", nginx(sites, name="forger")))
     if "lying_resolver" in wanted:
         zone = {

@@ -31,7 +31,9 @@ PHASES: Final[dict[Phase, str]] = {
 CLOCK_LIMIT_S: Final = 60
 """Proxies refuse fake TLS from clocks that differ by two minutes and more."""
 
-_LEAST_COLUMNS: Final = 24
+_LEAST_COLUMNS: Final = 40
+"""Into fewer no sentence is put: it goes below its row."""
+_INDENT: Final = 8
 
 _NO_ANSWER: Final[dict[Phase, str]] = {
     "name": "no answer",
@@ -128,9 +130,8 @@ def table(results: Sequence[ProxyResult], style: Style, *, show: bool) -> list[s
             outcome += f"; else {said(failed)}"
         if show:
             outcome = f"{result.candidate.link.place}  {outcome}"
-        glyph = ("OK" if style.ascii_only else "●") if result.successes else "X"
-        if not (style.ascii_only or result.successes):
-            glyph = "✖"
+        works, fails = ("OK", "X") if style.ascii_only else ("●", "✖")
+        glyph = works if result.successes else fails
         if style.colour:
             glyph = f"\x1b[{'32' if result.successes else '31'}m{glyph}\x1b[0m"
         start = (
@@ -138,17 +139,19 @@ def table(results: Sequence[ProxyResult], style: Style, *, show: bool) -> list[s
             f"{result.loss:>6.0%}  {result.candidate.proxy_id}  "
             f"{result.candidate.position:<{where}}  "
         )
-        first, *others = _wrapped(outcome, style, len(start) + 3)
-        lines.append(f"{start}{glyph} {first}")
-        lines += [" " * (len(start) + 2) + other for other in others]
+        first, *others = _fitted(outcome, style, len(start) + 3)
+        lines += [f"{start}{glyph} {first}".rstrip(), *others]
     return lines
 
 
-def _wrapped(text: str, style: Style, taken: int) -> list[str]:
-    """Cut a text to the columns that are left; in a pipe, and in too few, not at all."""
-    if style.width is None or style.width - taken < _LEAST_COLUMNS:
+def _fitted(text: str, style: Style, taken: int) -> list[str]:
+    """Return what goes behind the columns taken, and the lines below; a pipe has no width."""
+    if style.width is None or len(text) <= style.width - taken:
         return [text]
-    return textwrap.wrap(text, style.width - taken, break_on_hyphens=False)
+    indent = taken - 1 if style.width - taken >= _LEAST_COLUMNS else _INDENT
+    parts = textwrap.wrap(text, max(style.width - indent - 1, _LEAST_COLUMNS))
+    first = parts.pop(0) if indent != _INDENT else ""
+    return [first, *(" " * indent + part for part in parts)]
 
 
 def clock_offset_s(results: Sequence[ProxyResult]) -> float | None:

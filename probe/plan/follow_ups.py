@@ -232,7 +232,13 @@ def _beside_hello(
     plain: list[StepSpec] = [connect, harmless]
     found += [
         _derived(chain, "other_name", "hello_failed", plain, attempts=2),
-        _derived(chain, "other_name", "certificate_failed", plain),
+        # Verified, for whose certificate is shown to strangers is the question here.
+        _derived(
+            chain,
+            "other_name",
+            "certificate_failed",
+            [connect, msgspec.structs.replace(harmless, trust=hello.trust)],
+        ),
         _derived(chain, "residual", "asked", plain),
     ]
     if request is not None:

@@ -228,26 +228,31 @@ def _judge_certificate(place: Place, failed: list[Observation], around: Surround
         return found("tls.local_issuer", "tls_mitm", unknown)
     service = failed[0].service_id
     shared = [around.issuers.get((service, issuer), frozenset()) for issuer in issuers]
-    minted = [row for row in place.passed("other_name") if _was_minted(row, issuers)]
+    strangers = [row for row in place.last_of("other_name") if row.step == "tls"]
+    minted = [row for row in strangers if _was_minted(row, issuers)]
+    trusted = [row for row in strangers if row.failure in {None, failures.SSL_INVALID_HOSTNAME}]
     # An authority of the state that also signs for services at home convicts nobody alone.
     known = [one for one in known if not one.signs_services]
-    if known or minted or any(len(members) > 1 for members in shared):
-        rivals: tuple[Rival, ...] = ()
-        if minted:
-            rivals = (ruled_out("the server's own mistake", minted),)
-        return found(
-            "tls.minted" if minted or known else "tls.shared_issuer",
-            "tls_mitm",
-            unknown,
-            passed=minted,
-            rivals=rivals,
-        )
-    return found("tls.unknown_issuer", "tls_mitm", unknown)
+    if known or minted:
+        rivals = (ruled_out("the server's own mistake", minted),) if minted else ()
+        return found("tls.minted", "tls_mitm", unknown, passed=minted, rivals=rivals)
+    is_shared = any(len(members) > 1 for members in shared)
+    if trusted and is_shared:
+        # An interceptor of listed names lets the server's own certificate show otherwise.
+        return found("tls.forged_for_name", "tls_mitm", unknown, passed=trusted)
+    return found(
+        "tls.shared_issuer" if is_shared else "tls.unknown_issuer",
+        "tls_mitm",
+        unknown,
+        missed=strangers,
+    )
 
 
 def _was_minted(row: Observation, issuers: set[str]) -> bool:
     """For our innocuous name, by the issuer whom nobody knows: no server has that ready."""
     for certificate in row.peer_certificates[:1]:
         names = {name.lower() for name in certificate.subject_alt_names}
-        return certificate.issuer in issuers and (row.server_name or "").lower() in names
+        own = (row.server_name or "").lower()
+        above = "*." + own.partition(".")[2]
+        return certificate.issuer in issuers and bool(names & {own, above})
     return False

@@ -3,6 +3,8 @@
 import base64
 import json
 import random
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -305,3 +307,26 @@ def test_without_a_network_nothing_is_said_of_proxies(tmp_path: Path) -> None:
     )
     assert done.returncode == 5
     assert "not enough data" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """While it waits for a proxy that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = f"tg://proxy?server=127.0.0.1&port={listener.getsockname()[1]}&secret={SECRET}"
+        with subprocess.Popen(
+            [sys.executable, "-m", "probe.cli.main", "proxies", "-f", "json", link],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        ) as process:
+            client, _ = listener.accept()
+            with client:
+                process.send_signal(number)
+                out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, err) == (code, "stopped; nothing is stored\n")
+    document = json.loads(out)
+    assert (document["type"], document["exit_code"]) == ("error", code)
+    assert list(tmp_path.iterdir()) == []

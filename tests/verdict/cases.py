@@ -439,8 +439,15 @@ CASES = [
     Case("tls.local_issuer", "insufficient", "tls_mitm", 0, 1, lambda: presented(LOCAL_ISSUER)),
     Case("tls.unknown_issuer", "impaired", "tls_mitm", 0, 1, lambda: presented("CN=Somebody")),
     Case(
-        "tls.shared_issuer", "likely_blocked", "tls_mitm", 0, 2,
+        "tls.shared_issuer", "impaired", "tls_mitm", 0, 2,
         lambda: presented("CN=Somebody", presented("CN=Somebody"), B),
+    ),
+    Case(
+        "tls.forged_for_name", "likely_blocked", "tls_mitm", 0, 2,
+        # Strangers' names get the server's own certificate, which is a trusted one.
+        lambda: presented("CN=Somebody", presented("CN=Somebody"), B)
+        .beside("other_name", *CONNECTED, ("tls", "ssl_invalid_hostname"), address=A)
+        .beside("other_name", *CONNECTED, ("tls", "ssl_invalid_hostname"), address=B),
     ),
     Case(
         "tls.minted", "blocked", "tls_mitm", 0, 1,

@@ -35,7 +35,7 @@ ONCE_IS_ENOUGH: Final = frozenset(
         "tcp.silent_networks",
         "tcp.prohibited",
         "tls.minted",
-        "tls.shared_issuer",
+        "tls.forged_for_name",
         "http.known_page",
         "http.page_contrast",
         "http.early_answer",

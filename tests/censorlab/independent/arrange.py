@@ -21,7 +21,7 @@ from censorlab.servers.quic_site import quic_site
 from censorlab.world.messages import Order
 from censorlab.world.world import RouterWorld
 
-NOW: Final = datetime.now(UTC)
+NOW: Final = datetime.now(UTC)  # noqa: TID251  certificates are valid around the real time
 AUTHORITIES: Final = Authorities(new_authority("Lab Root"), new_authority("Somebody Else"), NOW)
 
 BOX: Final = "172.20.0.1"
@@ -61,15 +61,20 @@ class Place(NamedTuple):
             self.route(*(f"{tool} -t {table} -A FORWARD {rule}" for tool in _TOOLS))
 
     def put(self, side: str, program: Program) -> None:
-        """Start a program on a side, or at the ``router``; wait for it to listen."""
+        """Start a program on a side, and wait for it to listen."""
         for name, content in program.files.items():
             self.world.write(name, content)
-        words = program.words
-        if side == "router":
-            side = "client"
-            words = ("nsenter", f"--net=/proc/{self.world.middle_pid}/ns/net", "--", *words)
-        started = self.world.start(side, words)
+        started = self.world.start(side, program.words)
         self.world.await_listening(started, program.listens)
+
+    def put_at_router(self, program: Program, port: int) -> None:
+        """Start a program in the router's own namespace, and wait for it to listen."""
+        for name, content in program.files.items():
+            self.world.write(name, content)
+        words = ("nsenter", f"--net=/proc/{self.world.middle_pid}/ns/net", "--", *program.words)
+        self.world.start("client", words)
+        listening = f"grep -q ':{port:04X} .* 0A ' /proc/self/net/tcp /proc/self/net/tcp6"
+        self.route(f"for _ in $(seq 100); do {listening} && exit 0; sleep 0.1; done; exit 1")
 
     def check(self) -> dict[str, dict[str, Any]]:
         """Run `reachwatch check` as the client; return its verdicts by target."""

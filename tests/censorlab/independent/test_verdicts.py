@@ -10,7 +10,6 @@ import pytest
 
 from censorlab.authority import new_authority
 from censorlab.scenarios import town
-from censorlab.servers.certificates import leaf
 from censorlab.servers.interceptor import INTERCEPTOR_PORT, mitmproxy
 from censorlab.servers.program import MissingProgramError, Program
 from censorlab.servers.resolver import unbound
@@ -23,7 +22,6 @@ from .arrange import (
     BOX,
     NAMED,
     NAMES,
-    NOW,
     SERVICE,
     Place,
     Vhost,
@@ -97,7 +95,7 @@ def test_mtproto_that_is_told_by_its_first_bytes_is_blocked() -> None:
 def test_a_transparent_mitmproxy_for_the_service_alone_is_an_interception() -> None:
     whose = mitmproxy(new_authority("Ministry of Trust"), AUTHORITIES.trusted.certificate)
     with opened() as place:
-        place.put("router", whose)
+        place.put_at_router(whose, INTERCEPTOR_PORT)
         place.route(
             f"iptables -t nat -A PREROUTING -p tcp --dport 443 -d {WEB_ADDRESSES} "
             f"-j REDIRECT --to {INTERCEPTOR_PORT}",
@@ -134,16 +132,25 @@ def test_a_host_that_never_answers_a_request_is_not_a_censor() -> None:
         assert accused(place) == {}
 
 
-def test_the_operators_own_authority_is_not_a_censors() -> None:
-    own = new_authority("Messenger's Own Authority")
-    hosts = {name: Vhost(leaf(own, name, now=NOW)) for name in NAMES}
-    with opened(web(hosts)) as place:
+def test_a_filter_for_the_home_is_not_a_censor() -> None:
+    nowhere = {
+        name: ("0.0.0.0",) if "messenger" in name else own for name, own in town.ZONE.items()
+    }
+    with opened() as place:
+        place.put("box", unbound(nowhere, addresses=[BOX], name="filter"))
+        place.route(
+            *(
+                f"iptables -t nat -A PREROUTING -d {town.ISP_RESOLVER} -p {protocol} --dport 53 "
+                f"-j DNAT --to {BOX}"
+                for protocol in ("udp", "tcp")
+            )
+        )
         assert accused(place) == {}
 
 
 def test_a_proxy_that_lets_everybody_in_first_is_not_a_censor() -> None:
     with opened() as place:
-        place.put("router", script("proxy", programs.PROXY, 12345))
+        place.put_at_router(script("proxy", programs.PROXY, 12345), 12345)
         place.route("iptables -t nat -A PREROUTING -i side0 -p tcp -j REDIRECT --to 12345")
         assert accused(place) == {}
 
@@ -152,5 +159,8 @@ def test_a_black_hole_for_large_packets_is_not_a_censor() -> None:
     many = [f"alternative-name-{n}.{town.WEB_NAME}" for n in range(80)]
     hosts = {town.WEB_NAME: Vhost(trusted(town.WEB_NAME, *many))}
     with opened(web(hosts)) as place:
-        place.route(f"iptables -A FORWARD -s {SERVICE[0]} -m length --length 1281: -j DROP")
+        place.route(
+            f"iptables -A FORWARD -p tcp --sport 443 -s {SERVICE[0]} "
+            "-m length --length 1281: -j DROP"
+        )
         assert accused(place) == {}
