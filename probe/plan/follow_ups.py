@@ -291,6 +291,11 @@ def _elsewhere(
         return []
     steps: list[StepSpec] = [_connect(chain), msgspec.structs.replace(hello, trust=NO_TRUST)]
     found = [_derived(chain, "name_elsewhere", trigger, steps, port=control.port)]
+    if trigger != "last":
+        # Whoever signs for the name there signs for it anywhere.
+        found.append(
+            _derived(chain, "name_elsewhere", "certificate_failed", steps, port=control.port)
+        )
     if other is not None:
         stranger = msgspec.structs.replace(hello, server_name=other.server_name, trust=NO_TRUST)
         steps_there: list[StepSpec] = [_connect(chain), stranger]

@@ -5,6 +5,7 @@ bare connect to a known-good host, about 200 bytes; when beats fail, new starts
 wait, and what failed meanwhile is tried again.
 """
 
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -46,21 +47,20 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Knock at one control after the other."""
-        beats = [
-            msgspec.structs.replace(
-                chain,
+        for number in itertools.count():
+            await trio.sleep(BEAT_S)
+            # Asked each time: at the first beat only the nearest have answered.
+            controls = self.controls()
+            if not controls:
+                continue
+            beat = msgspec.structs.replace(
+                controls[number % len(controls)],
                 steps=(TcpConnect(timeout_s=BEAT_TIMEOUT_S),),
                 follow_up="heartbeat",
                 trigger="start",
             )
-            for chain in self.controls()
-        ]
-        number = 0
-        while beats:
-            await trio.sleep(BEAT_S)
             started = trio.current_time()
-            rows = await self.attempt(beats[number % len(beats)], number // len(beats) + 1)
-            number += 1
+            rows = await self.attempt(beat, number + 1)
             self._note(started, is_good=bool(rows) and self.is_good(rows[-1]))
 
     def _note(self, started: float, *, is_good: bool) -> None:

@@ -230,16 +230,22 @@ def _judge_certificate(place: Place, failed: list[Observation], around: Surround
     shared = [around.issuers.get((service, issuer), frozenset()) for issuer in issuers]
     strangers = [row for row in place.last_of("other_name") if row.step == "tls"]
     minted = [row for row in strangers if _was_minted(row, issuers)]
-    trusted = [row for row in strangers if row.failure in {None, failures.SSL_INVALID_HOSTNAME}]
+    abroad = [
+        row
+        for row in place.last_of("name_elsewhere")
+        if row.step == "tls"
+        and any(certificate.issuer in issuers for certificate in row.peer_certificates[:1])
+    ]
     # An authority of the state that also signs for services at home convicts nobody alone.
     known = [one for one in known if not one.signs_services]
     if known or minted:
         rivals = (ruled_out("the server's own mistake", minted),) if minted else ()
         return found("tls.minted", "tls_mitm", unknown, passed=minted, rivals=rivals)
-    is_shared = any(len(members) > 1 for members in shared)
-    if trusted and is_shared:
+    if abroad:
         # An interceptor of listed names lets the server's own certificate show otherwise.
-        return found("tls.forged_for_name", "tls_mitm", unknown, passed=trusted)
+        rivals = (ruled_out("the server's own mistake", abroad),)
+        return found("tls.forged_for_name", "tls_mitm", [*unknown, *abroad], rivals=rivals)
+    is_shared = any(len(members) > 1 for members in shared)
     return found(
         "tls.shared_issuer" if is_shared else "tls.unknown_issuer",
         "tls_mitm",

@@ -154,58 +154,62 @@ def build_client_hello(
     """
     x25519 = X25519PrivateKey.from_private_bytes(random(32)).public_key().public_bytes_raw()
     groups: tuple[int, ...] = (_X25519, _P256, _P384)
-    shares = _numbers(_X25519) + _vector(2, x25519)
+    shares = numbers(_X25519) + vector(2, x25519)
     if profile == "large":
         # The lattice's share comes first in the pair (draft-ietf-tls-ecdhe-mlkem §3).
-        hybrid = _mlkem768_key(random) + x25519
+        hybrid = mlkem768_key(random) + x25519
         groups = (_X25519_MLKEM768, *groups)
-        shares = _numbers(_X25519_MLKEM768) + _vector(2, hybrid) + shares
+        shares = numbers(_X25519_MLKEM768) + vector(2, hybrid) + shares
     extensions = b""
     if server_name and not is_address(server_name):
-        extensions += _extension(_SERVER_NAME, _host_name(server_name))
-    extensions += _extension(_EXTENDED_MASTER_SECRET, b"")
-    extensions += _extension(_RENEGOTIATION_INFO, _vector(1, b""))
-    extensions += _extension(_SUPPORTED_GROUPS, _vector(2, _numbers(*groups)))
-    extensions += _extension(_EC_POINT_FORMATS, _vector(1, b"\0"))
+        extensions += extension(_SERVER_NAME, host_name(server_name))
+    extensions += extension(_EXTENDED_MASTER_SECRET, b"")
+    extensions += extension(_RENEGOTIATION_INFO, vector(1, b""))
+    extensions += extension(_SUPPORTED_GROUPS, vector(2, numbers(*groups)))
+    extensions += extension(_EC_POINT_FORMATS, vector(1, b"\0"))
     if alpn:
-        protocols = b"".join(_vector(1, protocol.encode("ascii")) for protocol in alpn)
-        extensions += _extension(_ALPN, _vector(2, protocols))
-    extensions += _extension(_SIGNATURES, _vector(2, _numbers(*_SIGNATURE_ALGORITHMS)))
-    extensions += _extension(_KEY_SHARE, _vector(2, shares))
-    extensions += _extension(_PSK_MODES, _vector(1, b"\1"))
-    extensions += _extension(_SUPPORTED_VERSIONS, _vector(1, _numbers(*_VERSIONS)))
-    head = _numbers(0x0303) + random(32)
-    suites = _vector(2, _numbers(*_CIPHER_SUITES)) + _vector(1, b"\0")
+        protocols = b"".join(vector(1, protocol.encode("ascii")) for protocol in alpn)
+        extensions += extension(_ALPN, vector(2, protocols))
+    extensions += extension(_SIGNATURES, vector(2, numbers(*_SIGNATURE_ALGORITHMS)))
+    extensions += extension(_KEY_SHARE, vector(2, shares))
+    extensions += extension(_PSK_MODES, vector(1, b"\1"))
+    extensions += extension(_SUPPORTED_VERSIONS, vector(1, numbers(*_VERSIONS)))
+    head = numbers(0x0303) + random(32)
+    suites = vector(2, numbers(*_CIPHER_SUITES)) + vector(1, b"\0")
     if profile == "ech":
         inner_bytes = len(head) + 1 + len(suites) + 2 + len(extensions)
-        extensions += _extension(_ENCRYPTED_CLIENT_HELLO, _grease_ech(inner_bytes, random))
+        extensions += extension(_ENCRYPTED_CLIENT_HELLO, _grease_ech(inner_bytes, random))
     # A session id is there although none is resumed: middleboxes want one (RFC 8446 §D.4).
-    head += _vector(1, random(32)) + suites
+    head += vector(1, random(32)) + suites
     if profile == "large":
         missing = LARGE_BYTES - _FRAME_BYTES - len(head) - len(extensions) - 4
-        extensions += _extension(_PADDING, bytes(max(0, missing)))
-    body = head + _vector(2, extensions)
-    message = bytes((_CLIENT_HELLO,)) + _vector(3, body)
-    return bytes((_HANDSHAKE_RECORD, 3, 1)) + _vector(2, message)
+        extensions += extension(_PADDING, bytes(max(0, missing)))
+    body = head + vector(2, extensions)
+    message = bytes((_CLIENT_HELLO,)) + vector(3, body)
+    return bytes((_HANDSHAKE_RECORD, 3, 1)) + vector(2, message)
 
 
-def _numbers(*numbers: int) -> bytes:
+def numbers(*numbers: int) -> bytes:
+    """Concatenate 16-bit numbers."""
     return b"".join(number.to_bytes(2, "big") for number in numbers)
 
 
-def _vector(prefix: int, data: bytes) -> bytes:
+def vector(prefix: int, data: bytes) -> bytes:
+    """Prefix bytes with their length in ``prefix`` bytes (RFC 8446 3.4)."""
     return len(data).to_bytes(prefix, "big") + data
 
 
-def _extension(kind: int, data: bytes) -> bytes:
-    return _numbers(kind) + _vector(2, data)
+def extension(kind: int, data: bytes) -> bytes:
+    """Frame the body of an extension (RFC 8446 4.2)."""
+    return numbers(kind) + vector(2, data)
 
 
-def _host_name(name: str) -> bytes:
-    return _vector(2, b"\0" + _vector(2, name.encode("ascii")))
+def host_name(name: str) -> bytes:
+    """Build the body of server_name (RFC 6066 3)."""
+    return vector(2, b"\0" + vector(2, name.encode("ascii")))
 
 
-def _mlkem768_key(random: RandomBytes) -> bytes:
+def mlkem768_key(random: RandomBytes) -> bytes:
     """Return what nobody can tell from an ML-KEM-768 encapsulation key.
 
     768 coefficients of 12 bits below the prime, and a seed (FIPS 203 §5.1);
@@ -231,7 +235,7 @@ def _grease_ech(inner_bytes: int, random: RandomBytes) -> bytes:
     public = X25519PrivateKey.from_private_bytes(random(32)).public_key().public_bytes_raw()
     padded = -(-inner_bytes // _ECH_PADDING) * _ECH_PADDING
     payload = random(padded + _ECH_TAG_BYTES)
-    return b"\0" + _ECH_SUITE + random(1) + _vector(2, public) + _vector(2, payload)
+    return b"\0" + _ECH_SUITE + random(1) + vector(2, public) + vector(2, payload)
 
 
 def classify_answer(data: bytes) -> Answer:

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from probe.wire.clienthello import (
     RandomBytes,
-    _extension,
-    _host_name,
-    _mlkem768_key,
-    _numbers,
-    _vector,
     classify_answer,
+    extension,
+    host_name,
+    mlkem768_key,
+    numbers,
+    vector,
 )
 
 HelloForm = Literal["current", "old"]
@@ -123,7 +123,7 @@ class FakeTls:
         start = b"" if self._has_sent else _CHANGE_CIPHER
         self._has_sent = True
         chunks = (data[at : at + MAX_CHUNK_BYTES] for at in range(0, len(data), MAX_CHUNK_BYTES))
-        return start + b"".join(b"\x17\x03\x03" + _vector(2, chunk) for chunk in chunks)
+        return start + b"".join(b"\x17\x03\x03" + vector(2, chunk) for chunk in chunks)
 
     def unwrap(self, data: bytes) -> bytes:
         """Return what the records that are complete now carry; an unfinished one is kept.
@@ -163,14 +163,14 @@ def _build_hello(domain: str, form: HelloForm, random: RandomBytes) -> bytes:
     # Browsers of today shuffle theirs, and so do current clients.
     if form == "current":
         _shuffle(extensions, random)
-    head = _numbers(0x0303) + bytes(32) + _vector(1, random(32))
-    head += _vector(2, grease[0] + _SUITES) + _vector(1, b"\0")
-    block = _bare(grease[2]) + b"".join(extensions) + grease[3] + _vector(2, b"\0")
+    head = numbers(0x0303) + bytes(32) + vector(1, random(32))
+    head += vector(2, grease[0] + _SUITES) + vector(1, b"\0")
+    block = _bare(grease[2]) + b"".join(extensions) + grease[3] + vector(2, b"\0")
     if form == "old":
         missing = OLD_BYTES - 5 - 4 - len(head) - 2 - len(block) - 4
-        block += _extension(21, bytes(missing))
-    message = b"\x01" + _vector(3, head + _vector(2, block))
-    return b"\x16\x03\x01" + _vector(2, message)
+        block += extension(21, bytes(missing))
+    message = b"\x01" + vector(3, head + vector(2, block))
+    return b"\x16\x03\x01" + vector(2, message)
 
 
 def _extensions(
@@ -178,35 +178,35 @@ def _extensions(
 ) -> list[bytes]:
     is_current = form == "current"
     x25519 = _x25519(random)
-    groups = grease[1] + (_numbers(0x11EC) if is_current else b"") + _numbers(0x1D, 0x17, 0x18)
-    shares = grease[1] + _vector(2, b"\0")
+    groups = grease[1] + (numbers(0x11EC) if is_current else b"") + numbers(0x1D, 0x17, 0x18)
+    shares = grease[1] + vector(2, b"\0")
     if is_current:
-        shares += _numbers(0x11EC) + _vector(2, _mlkem768_key(random) + x25519)
-    shares += _numbers(0x1D) + _vector(2, x25519)
+        shares += numbers(0x11EC) + vector(2, mlkem768_key(random) + x25519)
+    shares += numbers(0x1D) + vector(2, x25519)
     signatures = (_LATTICE_SIGNATURES if is_current else b"") + _OLD_SIGNATURES
-    protocols = _vector(1, b"h2") + _vector(1, b"http/1.1")
+    protocols = vector(1, b"h2") + vector(1, b"http/1.1")
     found = [
-        _extension(0, _host_name(domain)),
-        _extension(23, b""),
-        _extension(0xFF01, b"\0"),
-        _extension(10, _vector(2, groups)),
-        _extension(11, _vector(1, b"\0")),
-        _extension(35, b""),
-        _extension(16, _vector(2, protocols)),
-        _extension(5, b"\1\0\0\0\0"),
-        _extension(13, _vector(2, signatures)),
-        _extension(18, b""),
-        _extension(51, _vector(2, shares)),
-        _extension(45, _vector(1, b"\1")),
-        _extension(43, _vector(1, grease[4] + _numbers(0x0304, 0x0303))),
-        _extension(27, _vector(1, _numbers(2))),
-        _extension(0x44CD if is_current else 0x4469, _vector(2, _vector(1, b"h2"))),
+        extension(0, host_name(domain)),
+        extension(23, b""),
+        extension(0xFF01, b"\0"),
+        extension(10, vector(2, groups)),
+        extension(11, vector(1, b"\0")),
+        extension(35, b""),
+        extension(16, vector(2, protocols)),
+        extension(5, b"\1\0\0\0\0"),
+        extension(13, vector(2, signatures)),
+        extension(18, b""),
+        extension(51, vector(2, shares)),
+        extension(45, vector(1, b"\1")),
+        extension(43, vector(1, grease[4] + numbers(0x0304, 0x0303))),
+        extension(27, vector(1, numbers(2))),
+        extension(0x44CD if is_current else 0x4469, vector(2, vector(1, b"h2"))),
     ]
     if is_current:
         payload = random(_ECH_PAYLOADS[random(1)[0] % len(_ECH_PAYLOADS)])
-        cipher = _numbers(1, 1) + random(1)
-        encapsulated = _vector(2, _x25519(random))
-        found.append(_extension(0xFE0D, b"\0" + cipher + encapsulated + _vector(2, payload)))
+        cipher = numbers(1, 1) + random(1)
+        encapsulated = vector(2, _x25519(random))
+        found.append(extension(0xFE0D, b"\0" + cipher + encapsulated + vector(2, payload)))
     return found
 
 
@@ -215,7 +215,7 @@ def _x25519(random: RandomBytes) -> bytes:
 
 
 def _bare(kind: bytes) -> bytes:
-    return kind + _vector(2, b"")
+    return kind + vector(2, b"")
 
 
 def _grease(random: RandomBytes) -> list[bytes]:

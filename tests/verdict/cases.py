@@ -443,11 +443,13 @@ CASES = [
         lambda: presented("CN=Somebody", presented("CN=Somebody"), B),
     ),
     Case(
-        "tls.forged_for_name", "likely_blocked", "tls_mitm", 0, 2,
-        # Strangers' names get the server's own certificate, which is a trusted one.
-        lambda: presented("CN=Somebody", presented("CN=Somebody"), B)
-        .beside("other_name", *CONNECTED, ("tls", "ssl_invalid_hostname"), address=A)
-        .beside("other_name", *CONNECTED, ("tls", "ssl_invalid_hostname"), address=B),
+        "tls.forged_for_name", "blocked", "tls_mitm", 0, 1,
+        # The control's host has nothing to do with the name.
+        lambda: elsewhere(
+            presented("CN=Somebody"),
+            *OK,
+            peer_certificates=(certificate("CN=Somebody", "a.example"),),
+        ),
     ),
     Case(
         "tls.minted", "blocked", "tls_mitm", 0, 1,
