@@ -5,7 +5,6 @@ bare connect to a known-good host, about 200 bytes; when beats fail, new starts
 wait, and what failed meanwhile is tried again.
 """
 
-import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -47,12 +46,10 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Knock at one control after the other."""
-        for number in itertools.count():
+        number = 0
+        # Asked each time: at the first beat only the nearest have answered.
+        while controls := self.controls():
             await trio.sleep(BEAT_S)
-            # Asked each time: at the first beat only the nearest have answered.
-            controls = self.controls()
-            if not controls:
-                continue
             beat = msgspec.structs.replace(
                 controls[number % len(controls)],
                 steps=(TcpConnect(timeout_s=BEAT_TIMEOUT_S),),
@@ -60,7 +57,8 @@ class Heartbeat:
                 trigger="start",
             )
             started = trio.current_time()
-            rows = await self.attempt(beat, number + 1)
+            number += 1
+            rows = await self.attempt(beat, number)
             self._note(started, is_good=bool(rows) and self.is_good(rows[-1]))
 
     def _note(self, started: float, *, is_good: bool) -> None:
