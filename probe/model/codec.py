@@ -38,6 +38,7 @@ ADDED_IN_1_1: Final = frozenset(
         "clock_offset_s",
         "open_rivals",
         "evidence",
+        "within_hops",
     }
 )
 """Columns that lines of schema version 1.0 do not have; there they are null or empty."""

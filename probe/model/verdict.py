@@ -101,6 +101,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     With state ``impaired`` or ``insufficient`` a ``mechanism`` names what the
     failure looks like, not a finding. ``reasons`` point to observation ids.
     ``open_rivals`` are explanations that the facts at hand leave standing.
+    ``within_hops``: the interference sits no more than so many routers away, as hellos
+    show that were sent to die on their way (on request only).
     """
 
     target_id: str
@@ -126,4 +128,5 @@ class Verdict(Struct, frozen=True, kw_only=True):
     rivals: tuple[Rival, ...] = ()
     open_rivals: tuple[str, ...] = ()
     evidence: Evidence | None = None
+    within_hops: Annotated[int, Meta(ge=1, le=255)] | None = None
     summary: str = ""

@@ -49,6 +49,9 @@ MAX_ELSEWHERE = 4
 """Names sent to a control's address after everything: enough to tell a rule on names
 from a rule on addresses, few enough not to have the control's address punished."""
 
+SILENT_HOPS = 3
+"""Hop limits in a row at which a hello vanished: further ones vanish too."""
+
 RESIDUAL_EVERY_S = 20.0
 RESIDUAL_MAX_S = 200.0
 """Reported windows are 60 to 180 s (censorship methods, 1.4)."""
@@ -343,11 +346,18 @@ class Engine:
 
     async def _asked_for(self) -> None:
         for trial in self._cut_off()[:MAX_ELSEWHERE]:
+            last = trial.last_failure()
+            # Of one that is cut off, silence before the cut is routers that say nothing.
+            is_dropped = last is not None and last.failure in TIMEOUTS
+            silent = 0
             for chain in self.follow_ups(trial.chain, "asked", trial.address):
                 if chain.follow_up == "residual":
                     await self._residual(chain, trial.address)
-                elif await self._is_answered(chain, trial.address):
-                    break
+                elif silent < SILENT_HOPS:
+                    failure = await self._outcome_of(chain, trial.address)
+                    silent = silent + 1 if is_dropped and failure in TIMEOUTS else 0
+                    if failure not in {*TIMEOUTS, *UNREACHABLE}:
+                        break
 
     async def _residual(self, chain: Chain, address: str | None) -> None:
         """Try a harmless name until it passes: how long is the place closed?"""
@@ -358,10 +368,10 @@ class Engine:
                 return
             await trio.sleep(RESIDUAL_EVERY_S)
 
-    async def _is_answered(self, chain: Chain, address: str | None) -> bool:
-        """Let a hello die on its way; whoever answers all the same sits before that hop."""
+    async def _outcome_of(self, chain: Chain, address: str | None) -> str | None:
+        """Let a hello die on its way, and return how it ended."""
         rows = await self.attempt(chain, address, 1)
-        return rows[-1].failure not in {*TIMEOUTS, *UNREACHABLE}
+        return rows[-1].failure
 
     def _next_chain_id(self) -> str:
         return f"c{next(self._chain_ids):05d}"

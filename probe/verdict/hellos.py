@@ -1,6 +1,6 @@
 """What happened to the ClientHello, and what its variants at the same place say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from probe.model import failure as failures
 from probe.model.observation import Observation
@@ -8,7 +8,7 @@ from probe.model.verdict import Mechanism, Rival
 from probe.verdict.controls import DATES, DAY_S
 from probe.verdict.finding import Finding, found, ruled_out
 from probe.verdict.fingerprints import match_issuer
-from probe.verdict.members import Place
+from probe.verdict.members import Member, Place
 from probe.verdict.surroundings import Surroundings
 
 CUT_OFF = frozenset({failures.CONNECTION_RESET, failures.EOF, "connection_aborted"})
@@ -262,3 +262,24 @@ def _was_minted(row: Observation, issuers: set[str]) -> bool:
         above = "*." + own.partition(".")[2]
         return certificate.issuer in issuers and bool(names & {own, above})
     return False
+
+
+def within_hops(members: Iterable[Member]) -> int | None:
+    """Return after how many routers at most a hello with the name was stopped, if known.
+
+    One that was cut off cannot have gone further than its hop limit. One that vanishes
+    where a shorter-lived one was still reported dead by a router went no further either.
+    """
+    rows = [
+        row
+        for member in members
+        for place in member.places
+        for row in place.missed("hop")
+        if row.hop_limit is not None
+    ]
+    cut = [row.hop_limit or 0 for row in rows if row.failure in CUT_OFF]
+    if cut:
+        return min(cut)
+    died = max((r.hop_limit or 0 for r in rows if r.failure in failures.UNREACHABLE), default=0)
+    silent = [row.hop_limit or 0 for row in rows if row.failure in failures.TIMEOUTS]
+    return min((hops for hops in silent if hops > died), default=None) if died else None

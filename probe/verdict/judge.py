@@ -19,7 +19,7 @@ from probe.verdict import RULES_VERSION
 from probe.verdict.connects import judge_connect, judge_later_silence, judge_ports
 from probe.verdict.controls import Controls, assess
 from probe.verdict.finding import Finding, found
-from probe.verdict.hellos import judge_hello
+from probe.verdict.hellos import judge_hello, within_hops
 from probe.verdict.lookups import judge_lookups
 from probe.verdict.members import Member, Place, gather, sound
 from probe.verdict.protocols import judge_mtproto, judge_ways
@@ -145,6 +145,7 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         rivals=finding.rivals if finding else (),
         open_rivals=_open_rivals(finding) if finding else (),
         evidence=finding.evidence if finding else None,
+        within_hops=within_hops(members.values()) if finding is not None and failed else None,
     )
     return msgspec.structs.replace(verdict, summary=summarise(verdict))
 

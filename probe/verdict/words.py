@@ -77,6 +77,8 @@ def summarise(verdict: Verdict) -> str:
         looks = "" if verdict.state in {*BLOCKED_STATES, "ok"} else "looks like: "
         beside = "beside it, " if verdict.state == "ok" else ""
         text += f"; {looks}{beside}{MECHANISM_WORDS[verdict.mechanism]}"
+    if verdict.within_hops is not None:
+        text += f", within {verdict.within_hops} hop" + "s" * (verdict.within_hops > 1)
     if verdict.benign_cause is not None:
         text += f"; {CAUSE_WORDS[verdict.benign_cause]}"
     return text

@@ -402,3 +402,29 @@ def test_another_place_that_is_silent_is_no_residue() -> None:
         scene.chain(*SILENT, address=address, member="dc1")
     scene.beside("neighbour", *SILENT, address="91.108.56.2", endpoint_id=f"{A}:443", member="dc1")
     assert verdict_of(scene).rule_id == "tls.no_contrast"
+
+
+# -- where -----------------------------------------------------------------------
+
+
+def located(scene: Scene, *endings: str) -> Scene:
+    """One hello per hop limit, from one on."""
+    for limit, ending in enumerate(endings, 1):
+        scene.beside("hop", *CONNECTED, ("tls", ending), address=A, hop_limit=limit)
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("endings", "within"),
+    [
+        ((RESET,), 1),
+        ((TIMEOUT, "host_unreachable", RESET), 3),
+        (("host_unreachable", "host_unreachable", TIMEOUT, TIMEOUT, TIMEOUT), 3),
+        ((TIMEOUT, TIMEOUT, TIMEOUT), None),
+        ((), None),
+    ],
+    ids=["next door", "three away", "vanishes after two", "silent routers", "not asked"],
+)
+def test_within_how_many_hops(endings: tuple[str, ...], within: int | None) -> None:
+    """Who cut a hello sits before its last hop; routers that say nothing show nothing."""
+    assert verdict_of(located(hello(RESET, **EARLY), *endings)).within_hops == within
