@@ -241,7 +241,7 @@ class Engine:
             if chain.hostname != spec.hostname or chain.proxy_id is not None:
                 continue
             for address in addresses:
-                if is_bogon(address) and not _is_owned(address, spec.expected_ranges):
+                if is_bogon(address) and not _is_wanted(address, spec):
                     continue  # a router or neighbour of the volunteer's, not the service
                 known = self._seen[index, 6 if ":" in address else 4]
                 if address in known or len(known) >= chain.max_addresses:
@@ -400,8 +400,13 @@ class Engine:
         await self.emit(row, self._counts.done, self._counts.total)
 
 
-def _is_owned(address: str, ranges: Sequence[str]) -> bool:
-    return bool(is_expected(address, parse_ranges(ranges)))
+def _is_wanted(address: str, spec: DnsLookup) -> bool:
+    """Whether a private address may be the service: its list says so, or this host does.
+
+    A host's own table names mock servers and machines of an intranet.
+    """
+    is_listed = bool(is_expected(address, parse_ranges(spec.expected_ranges)))
+    return is_listed or spec.resolver.protocol == "system"
 
 
 def _is_apart(chain: Chain) -> bool:
