@@ -251,7 +251,7 @@ def _wants_json(words: Sequence[str]) -> bool:
 def _fail(words: Sequence[str], exit_code: int, lines: Sequence[str]) -> int:
     for line in lines:
         print(line, file=sys.stderr)  # noqa: T201 - the room that prints
-    if words[:1] in (["check"], ["proxies"]) and _wants_json(words):
+    if words[:1] == ["check"] and _wants_json(words):
         import orjson  # noqa: PLC0415 - start-up time
 
         document = {"type": "error", "exit_code": exit_code, "errors": list(lines)}
