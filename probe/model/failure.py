@@ -134,6 +134,12 @@ def from_errno_name(name: str | None) -> str:
     return _ERRNO.get(name, f"{UNKNOWN_PREFIX}{name}")
 
 
+def from_os_error(error: OSError) -> tuple[str, str | None]:
+    """Return failure and detail (the errno's name) of what a socket raised."""
+    name = errno_name(error.errno)
+    return from_errno_name(name), name
+
+
 def from_verify_code(code: int) -> str:
     """Map OpenSSL's X.509 verify code of a failed verification (never 0)."""
     return _VERIFY_CODE.get(code, SSL_INVALID_CERTIFICATE)

@@ -204,8 +204,7 @@ async def udp_lookup(
         lookup.failure, lookup.detail = f"{failures.UNKNOWN_PREFIX}bad_name", str(error)[:200]
         return _observations(context, spec, t0, lookup)
     except OSError as error:
-        lookup.detail = failures.errno_name(error.errno)
-        lookup.failure = failures.from_errno_name(lookup.detail)
+        lookup.failure, lookup.detail = failures.from_os_error(error)
         return _observations(context, spec, t0, lookup)
     try:
         with trio.move_on_after(spec.timeout_s) as window:
@@ -225,8 +224,7 @@ async def udp_lookup(
     except OSError as error:
         # An ICMP error after a valid answer does not undo the answer.
         if not any(response.is_valid for response in lookup.responses):
-            lookup.detail = failures.errno_name(error.errno)
-            lookup.failure = failures.from_errno_name(lookup.detail)
+            lookup.failure, lookup.detail = failures.from_os_error(error)
     finally:
         udp.close()
     return _observations(context, spec, t0, lookup)
@@ -260,8 +258,7 @@ async def stream_lookup(context: Context, spec: DnsLookup, stream: ByteStream) -
     except HandshakeError as error:
         lookup.failure, lookup.detail = failures.SSL_FAILED_HANDSHAKE, error.reason[:200]
     except OSError as error:
-        lookup.detail = failures.errno_name(error.errno)
-        lookup.failure = failures.from_errno_name(lookup.detail)
+        lookup.failure, lookup.detail = failures.from_os_error(error)
     return _observations(context, spec, t0, lookup)
 
 
@@ -302,8 +299,7 @@ async def doh_lookup(
     except HandshakeError as error:
         lookup.failure, lookup.detail = failures.SSL_FAILED_HANDSHAKE, error.reason[:200]
     except OSError as error:
-        lookup.detail = failures.errno_name(error.errno)
-        lookup.failure = failures.from_errno_name(lookup.detail)
+        lookup.failure, lookup.detail = failures.from_os_error(error)
     lookup.sent_bytes = connection.sent_bytes - before[0]
     lookup.received_bytes = connection.received_bytes - before[1]
     return _observations(context, spec, t0, lookup)

@@ -1,5 +1,7 @@
 """Ends a wait as soon as the kernel's counters say that nothing will come of it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
@@ -27,6 +29,18 @@ ACKED_SILENCE_ROUND_TRIPS: Final = 5
 
 POLL_S: Final = 0.2
 """How often TCP_INFO is read: Linux sends nothing again sooner than that."""
+
+
+@asynccontextmanager
+async def until_silent(
+    connection: TcpConnection, timeout_s: float, clock: Clock
+) -> AsyncIterator[None]:
+    """Give a connection's first answer so long, and no longer once waiting is in vain."""
+    with trio.move_on_after(timeout_s) as deadline:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop_on_silence, connection, deadline, clock)
+            yield
+            nursery.cancel_scope.cancel()
 
 
 async def stop_on_silence(

@@ -1,12 +1,11 @@
 """Fake TLS: say hello to an MTProxy and verify that its answer knows the secret."""
 
+import math
 from typing import NamedTuple
-
-import trio
 
 from probe.model import failure as failures
 from probe.net.api import Clock, TcpConnection
-from probe.steps.evidence import stop_on_silence
+from probe.steps.evidence import until_silent
 from probe.wire.faketls import FakeTls
 
 
@@ -38,15 +37,11 @@ async def fake_tls_handshake(connection: TcpConnection, tls: FakeTls, clock: Clo
                     return
                 verdict = tls.receive_answer(data)
         except OSError as error:
-            name = failures.errno_name(error.errno)
-            ended = Ended(failures.from_errno_name(name), name)
+            ended = Ended(*failures.from_os_error(error))
             return
         fault = None if verdict.fault is None else f"{failures.UNKNOWN_PREFIX}{verdict.fault}"
         ended = Ended(fault, verdict.detail)
 
-    with trio.CancelScope() as silent:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stop_on_silence, connection, silent, clock)
-            await ask()
-            nursery.cancel_scope.cancel()
+    async with until_silent(connection, math.inf, clock):
+        await ask()
     return ended

@@ -4,15 +4,13 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-import trio
-
 from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.model.step import HelloProbe
-from probe.net.api import TcpConnection, TcpInfo
+from probe.net.api import TcpConnection
 from probe.steps.context import Context
-from probe.steps.evidence import stop_on_silence
-from probe.steps.tls_handshake import first_byte_s
+from probe.steps.counters import Counters
+from probe.steps.evidence import until_silent
 from probe.wire.clienthello import (
     UNRECOGNIZED_NAME,
     Answer,
@@ -46,16 +44,10 @@ async def hello_probe(context: Context, spec: HelloProbe, connection: TcpConnect
             hello = build_client_hello(spec.server_name, spec.profile, os.urandom)
         case _:
             raise ValueError(f"a hello of profile {spec.profile!r} is the TLS library's to send")
-    before = (connection.sent_bytes, connection.received_bytes)
     outcome = _Outcome()
-    connection.first_arrival = None
-    sent_at = context.run.network.now()
-    with trio.move_on_after(spec.timeout_s) as deadline:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stop_on_silence, connection, deadline, context.run.network)
-            await _exchange(connection, hello, spec.hop_limit, outcome)
-            nursery.cancel_scope.cancel()
-    info: TcpInfo | None = connection.tcp_info()
+    counters = Counters.start(connection, context.run.network)
+    async with until_silent(connection, spec.timeout_s, context.run.network):
+        await _exchange(connection, hello, spec.hop_limit, outcome)
     return context.observe(
         "tls",
         t0,
@@ -65,14 +57,7 @@ async def hello_probe(context: Context, spec: HelloProbe, connection: TcpConnect
         hello_profile=spec.profile,
         hop_limit=spec.hop_limit,
         first_flight_bytes=len(hello),
-        first_byte_s=first_byte_s(connection, sent_at, before[1]),
-        tcp_rtt_s=round(info.rtt_s, 6) if info else None,
-        tcp_retransmits=info.retransmits if info else None,
-        tcp_unacked=info.unacked if info else None,
-        bytes_acked=info.bytes_acked if info else None,
-        bytes_received=info.bytes_received if info else None,
-        sent_bytes=connection.sent_bytes - before[0],
-        received_bytes=connection.received_bytes - before[1],
+        **counters.of_first_answer(),
     )
 
 
@@ -95,8 +80,7 @@ async def _exchange(
             answer = classify_answer(received)
         outcome.failure, outcome.detail = _judge(answer)
     except OSError as error:
-        outcome.detail = failures.errno_name(error.errno)
-        outcome.failure = failures.from_errno_name(outcome.detail)
+        outcome.failure, outcome.detail = failures.from_os_error(error)
         if hop_limit is not None and outcome.failure == failures.HOST_UNREACHABLE:
             # ICMP "time exceeded" has the errno of an unreachable host.
             outcome.detail = HOP_LIMIT

@@ -11,11 +11,10 @@ from probe.model.step import HttpRequest
 from probe.net.api import ByteStream, TcpConnection, TcpInfo
 from probe.net.tls import HandshakeError
 from probe.steps.context import Context
+from probe.steps.counters import Counters
+from probe.steps.evidence import POLL_S, STALL_RETRANSMITS
 from probe.wire.http1 import HttpError, HttpExchange
 from probe.wire.visible_text import visible_text
-
-POLL_S: Final = 0.2
-"""How often the connection is looked at; retransmissions are no closer together."""
 
 STALL_S: Final = 2.5
 """A response that has begun and then rests for so long, and 8 round trips, has stopped.
@@ -26,9 +25,6 @@ SILENCE_S: Final = 3.0
 """As `STALL_S`, for a request that has been acknowledged: a server may think first."""
 
 PATIENCE_ROUND_TRIPS: Final = 8
-
-UNACKNOWLEDGED_RETRANSMITS: Final = 3
-"""A request that has been sent again so often without any answer does not come through."""
 
 
 class _Look(NamedTuple):
@@ -76,10 +72,8 @@ async def http_request(
     """
     t0 = context.now()
     exchange = HttpExchange(spec.host, spec.path, max_body_bytes=spec.max_body_bytes)
-    before = (connection.sent_bytes, connection.received_bytes)
     outcome = _Outcome()
-    connection.first_arrival = None
-    started = context.run.network.now()
+    counters = Counters.start(connection, context.run.network)
     with trio.move_on_after(spec.timeout_s) as deadline:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_evidence, connection, deadline)
@@ -94,7 +88,7 @@ async def http_request(
         t0,
         outcome.failure,
         failure_detail=outcome.detail,
-        first_byte_s=None if first is None else round(max(0.0, first - started), 6),
+        first_byte_s=None if first is None else round(max(0.0, first - counters.sent_at), 6),
         path=spec.path,
         status_code=exchange.status_code,
         headers=tuple(Header(name=name, value=value) for name, value in exchange.headers),
@@ -109,8 +103,7 @@ async def http_request(
         bytes_received=info.bytes_received if info else None,
         tcp_unacked=info.unacked if info else None,
         tcp_retransmits=info.total_retransmits if info else None,
-        sent_bytes=connection.sent_bytes - before[0],
-        received_bytes=connection.received_bytes - before[1],
+        **counters.moved(),
     )
 
 
@@ -137,8 +130,7 @@ async def _converse(
         outcome.failure = failures.HTTP_REQUEST_FAILED
         outcome.detail = error.reason[:200]
     except OSError as error:
-        outcome.detail = failures.errno_name(error.errno)
-        outcome.failure = failures.from_errno_name(outcome.detail)
+        outcome.failure, outcome.detail = failures.from_os_error(error)
 
 
 async def _stop_on_evidence(connection: TcpConnection, deadline: trio.CancelScope) -> None:
@@ -165,7 +157,7 @@ async def _stop_on_evidence(connection: TcpConnection, deadline: trio.CancelScop
         elif look.info:
             patience_s = SILENCE_S + PATIENCE_ROUND_TRIPS * look.info.rtt_s
             is_silent = min(acknowledged_s, resting_s) >= patience_s
-            is_over = is_silent or look.info.retransmits >= UNACKNOWLEDGED_RETRANSMITS
+            is_over = is_silent or look.info.retransmits >= STALL_RETRANSMITS
         else:
             begun_after_s += POLL_S
             is_over = False

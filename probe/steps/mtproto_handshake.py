@@ -3,14 +3,13 @@
 import secrets
 from dataclasses import dataclass
 
-import trio
-
 from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.model.step import MtprotoHandshake
 from probe.net.api import TcpConnection
 from probe.steps.context import Context
-from probe.steps.evidence import stop_on_silence
+from probe.steps.counters import Counters
+from probe.steps.evidence import until_silent
 from probe.wire.mtproto.exchange import Exchange
 from probe.wire.mtproto.res_pq import Answer, Rejected, ResPq, TransportError
 
@@ -46,16 +45,10 @@ async def mtproto_handshake(
         now=network.wall_clock().timestamp(),
         random=secrets.token_bytes,
     )
-    before = (connection.sent_bytes, connection.received_bytes)
     outcome = _Outcome()
-    connection.first_arrival = None
-    sent_at = network.now()
-    with trio.move_on_after(spec.timeout_s) as deadline:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stop_on_silence, connection, deadline, network)
-            await _ask(context, exchange, connection, outcome)
-            nursery.cancel_scope.cancel()
-    info = connection.tcp_info()
+    counters = Counters.start(connection, network)
+    async with until_silent(connection, spec.timeout_s, network):
+        await _ask(context, exchange, connection, outcome)
     return context.observe(
         "mtproto",
         t0,
@@ -63,14 +56,7 @@ async def mtproto_handshake(
         failure_detail=outcome.detail,
         mtproto_transport=spec.transport,
         clock_offset_s=outcome.clock_offset_s,
-        first_byte_s=_since(sent_at, connection.first_arrival),
-        tcp_rtt_s=round(info.rtt_s, 6) if info else None,
-        tcp_retransmits=info.retransmits if info else None,
-        tcp_unacked=info.unacked if info else None,
-        bytes_acked=info.bytes_acked if info else None,
-        bytes_received=info.bytes_received if info else None,
-        sent_bytes=connection.sent_bytes - before[0],
-        received_bytes=connection.received_bytes - before[1],
+        **counters.of_first_answer(),
     )
 
 
@@ -87,8 +73,7 @@ async def _ask(
                 return
             answer = exchange.receive(data)
     except OSError as error:
-        outcome.detail = failures.errno_name(error.errno)
-        outcome.failure = failures.from_errno_name(outcome.detail)
+        outcome.failure, outcome.detail = failures.from_os_error(error)
         return
     match answer:
         case ResPq(server_time, _):
@@ -101,7 +86,3 @@ async def _ask(
         case Rejected(fault, detail):
             outcome.failure = f"{failures.UNKNOWN_PREFIX}{fault}"
             outcome.detail = detail
-
-
-def _since(sent_at: float, arrival: float | None) -> float | None:
-    return None if arrival is None else round(max(0.0, arrival - sent_at), 6)

@@ -33,8 +33,7 @@ async def proxy_connect(
         detail = error.detail
         failure = f"{failures.UNKNOWN_PREFIX}proxy_refused"
     except OSError as error:
-        detail = failures.errno_name(error.errno)
-        failure = failures.from_errno_name(detail)
+        failure, detail = failures.from_os_error(error)
     return context.observe(
         "proxy",
         t0,

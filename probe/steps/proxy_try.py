@@ -151,8 +151,7 @@ async def try_proxy(
     except RecordError:
         return progress.ended(WRONG_RECORD)
     except OSError as error:
-        name = failures.errno_name(error.errno)
-        return progress.ended(failures.from_errno_name(name), name)
+        return progress.ended(*failures.from_os_error(error))
     finally:
         if connection is not None:
             connection.close()

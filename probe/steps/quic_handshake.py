@@ -97,8 +97,7 @@ async def quic_handshake(
         with trio.move_on_after(spec.timeout_s):
             await _converse(context, spec, udp, (address, port), exchange)
     except OSError as error:
-        exchange.detail = failures.errno_name(error.errno)
-        exchange.failure = failures.from_errno_name(exchange.detail)
+        exchange.failure, exchange.detail = failures.from_os_error(error)
         icmp = udp.icmp_error() if udp is not None else None
     finally:
         if udp is not None:

@@ -35,8 +35,7 @@ async def tcp_connect(
             await connection.connect()
             failure = None
     except OSError as error:
-        detail = failures.errno_name(error.errno)
-        failure = failures.from_errno_name(detail)
+        failure, detail = failures.from_os_error(error)
     except BaseException:
         if connection is not None:
             connection.close()

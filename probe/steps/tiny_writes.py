@@ -10,8 +10,8 @@ from probe.model.observation import Observation
 from probe.model.step import TinyWrites
 from probe.net.api import Clock, TcpConnection, TcpInfo
 from probe.steps.context import Context
+from probe.steps.counters import Counters
 from probe.steps.evidence import STALL_RETRANSMITS
-from probe.steps.tls_handshake import first_byte_s
 
 WRITE_BYTES: Final = 2
 
@@ -60,11 +60,9 @@ async def tiny_writes(context: Context, spec: TinyWrites, connection: TcpConnect
     start = connection.tcp_info()
     if start is None:
         return context.observe("writes", t0, failures.SKIPPED, failure_detail=NO_TCP_INFO)
-    before = (connection.sent_bytes, connection.received_bytes)
     outcome = _Outcome()
-    connection.first_arrival = None
     clock = context.run.network
-    sent_at = clock.now()
+    counters = Counters.start(connection, clock)
     with trio.move_on_after(spec.timeout_s):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_listen, connection, outcome, nursery.cancel_scope)
@@ -79,14 +77,7 @@ async def tiny_writes(context: Context, spec: TinyWrites, connection: TcpConnect
         t0,
         outcome.failure,
         failure_detail=outcome.detail,
-        first_byte_s=first_byte_s(connection, sent_at, before[1]),
-        tcp_rtt_s=round(info.rtt_s, 6) if info else None,
-        tcp_retransmits=info.retransmits if info else None,
-        tcp_unacked=info.unacked if info else None,
-        bytes_acked=info.bytes_acked if info else None,
-        bytes_received=info.bytes_received if info else None,
-        sent_bytes=connection.sent_bytes - before[0],
-        received_bytes=connection.received_bytes - before[1],
+        **counters.of_first_answer(),
     )
 
 
@@ -165,5 +156,4 @@ async def _listen(connection: TcpConnection, outcome: _Outcome, writing: trio.Ca
 
 
 def _note(outcome: _Outcome, error: OSError) -> None:
-    outcome.detail = failures.errno_name(error.errno)
-    outcome.failure = failures.from_errno_name(outcome.detail)
+    outcome.failure, outcome.detail = failures.from_os_error(error)

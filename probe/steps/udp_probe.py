@@ -62,8 +62,7 @@ async def udp_probe(context: Context, spec: UdpProbe, address: str, port: int) -
             icmp = udp.icmp_error() if outcome.failure is not None else None
             udp.close()
     except OSError as error:
-        outcome.detail = failures.errno_name(error.errno)
-        outcome.failure = failures.from_errno_name(outcome.detail)
+        outcome.failure, outcome.detail = failures.from_os_error(error)
     return context.observe(
         "udp",
         t0,

@@ -18,9 +18,9 @@ from probe.model.step import HttpRequest
 from probe.net.api import TcpInfo
 from probe.net.tls import TlsStream, TrustStores
 from probe.net.trio_network import TrioNetwork
+from probe.steps.evidence import POLL_S
 from probe.steps.http_request import (
     PATIENCE_ROUND_TRIPS,
-    POLL_S,
     SILENCE_S,
     STALL_S,
     http_request,
