@@ -1,27 +1,22 @@
 """``reachwatch check``: one run, and its three answers."""
 
 import argparse
-import os
 import random
 import re
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import orjson
-import trio
 
 from probe import __version__
 from probe.cli.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAIL_ON,
-    EXIT_INTERRUPT,
     EXIT_NO_NETWORK,
     EXIT_OK,
-    EXIT_TERMINATED,
     EXIT_USAGE,
     CommandError,
 )
@@ -32,7 +27,8 @@ from probe.cli.inputs import (
     secrets_of_host,
     select_targets,
 )
-from probe.cli.render import Style, answers, header, table
+from probe.cli.render import Style, answers, header, style_of, table
+from probe.cli.supervise import run_supervised
 from probe.model.step import (
     DnsLookup,
     HelloProbe,
@@ -72,7 +68,7 @@ def check_command(args: argparse.Namespace) -> int:
         raise CommandError(EXIT_USAGE, ["--probe-asn: expected a number up to 4294967295"])
     loaded = select_targets(args.items)
     settings = _settings(args, loaded)
-    style = _style(args)
+    style = style_of(ascii_only=args.ascii)
     if args.dry_run:
         _print_plan(args, settings)
         return EXIT_OK
@@ -121,40 +117,12 @@ def _settings(args: argparse.Namespace, loaded: LoadedTargets) -> Settings:
     )
 
 
-def _style(args: argparse.Namespace) -> Style:
-    is_terminal = sys.stdout.isatty()
-    dumb = os.environ.get("TERM") == "dumb"
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    return Style(
-        width=shutil.get_terminal_size((76, 24)).columns if is_terminal else None,
-        ascii_only=args.ascii or not encoding.startswith("utf"),
-        colour=is_terminal and not dumb and not os.environ.get("NO_COLOR"),
-    )
-
-
 def _run(settings: Settings, say: Callable[[Event], None]) -> RunResult:
-    """Run under trio; SIGINT and SIGTERM stop it and leave what is stored readable."""
-    stopped_by: list[int] = []
-
-    async def listen(scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            async for number in received:
-                stopped_by.append(number)
-                scope.cancel()
-
-    async def supervised() -> RunResult | None:
-        result: RunResult | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, nursery.cancel_scope)
-            result = await run_check(settings, TrioNetwork(), say)
-            nursery.cancel_scope.cancel()
-        return result
-
-    result = trio.run(supervised)
-    if result is None:
-        code = EXIT_TERMINATED if signal.SIGTERM in stopped_by else EXIT_INTERRUPT
-        raise CommandError(code, ["stopped; what was measured until then is stored"])
-    return result
+    """Run; SIGINT and SIGTERM stop it and leave what is stored readable."""
+    return run_supervised(
+        lambda: run_check(settings, TrioNetwork(), say),
+        "stopped; what was measured until then is stored",
+    )
 
 
 def _subscriber(

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import os
 import re
 import sys
 import textwrap
@@ -15,7 +14,7 @@ import orjson
 
 from analysis.load import Fault, NoResultsError, find, read_file
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_OK, EXIT_USAGE, CommandError
-from probe.cli.render import Style
+from probe.cli.render import Style, style_of
 from probe.cli.results import print_faults
 from probe.model.codec import Stored
 from probe.model.layout import OBSERVATIONS, SUFFIX, VERDICTS, ResultFile
@@ -40,7 +39,7 @@ class Part(NamedTuple):
 def explain_command(args: argparse.Namespace) -> int:
     """Explain what the id names; exit 2 if nothing is called that."""
     wanted: str = args.id
-    style = _style(ascii_only=args.ascii)
+    style = style_of(ascii_only=args.ascii, width=WIDTH)
     if wanted in RULES:
         rule = RULES[wanted]
         document = {"type": "rule", **msgspec.to_builtins(rule)}
@@ -204,17 +203,6 @@ def _document(title: str, parts: Sequence[Part], style: Style) -> list[str]:
 def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    )
-
-
-def _style(*, ascii_only: bool) -> Style:
-    is_terminal = sys.stdout.isatty()
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    dumb = os.environ.get("TERM") == "dumb"
-    return Style(
-        width=WIDTH,
-        ascii_only=ascii_only or not encoding.startswith("utf"),
-        colour=is_terminal and not dumb and not os.environ.get("NO_COLOR"),
     )
 
 

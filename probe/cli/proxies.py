@@ -1,10 +1,7 @@
 """``reachwatch proxies``: which of these proxies work from here, best first."""
 
 import argparse
-import os
 import secrets
-import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,20 +9,18 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 import segno
-import trio
 
 from probe.cli.errors import (
     EXIT_BAD_INPUT,
-    EXIT_INTERRUPT,
     EXIT_NO_NETWORK,
     EXIT_OK,
-    EXIT_TERMINATED,
     EXIT_USAGE,
     CommandError,
 )
 from probe.cli.inputs import embedded_targets
 from probe.cli.proxies_words import CLOCK_LIMIT_S, clock_offset_s, columns, qr_lines, table
-from probe.cli.render import Style
+from probe.cli.render import style_of
+from probe.cli.supervise import run_supervised
 from probe.model import failure as failures
 from probe.net.trio_network import TrioNetwork
 from probe.run.proxies import Candidate, ProxyChecked, ProxyResult, check_proxies, new_candidate
@@ -155,28 +150,11 @@ def _run(
     tries: int,
     say: Callable[[ProxyChecked], None],
 ) -> tuple[ProxyResult, ...]:
-    """Run under trio until done, SIGINT or SIGTERM."""
-    stopped_by: list[int] = []
-
-    async def listen(scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            async for number in received:
-                stopped_by.append(number)
-                scope.cancel()
-
-    async def supervised() -> tuple[ProxyResult, ...] | None:
-        results: tuple[ProxyResult, ...] | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, nursery.cancel_scope)
-            results = await check_proxies(candidates, terms, tries, TrioNetwork(), say)
-            nursery.cancel_scope.cancel()
-        return results
-
-    results = trio.run(supervised)
-    if results is None:
-        code = EXIT_TERMINATED if signal.SIGTERM in stopped_by else EXIT_INTERRUPT
-        raise CommandError(code, ["stopped; nothing is stored"])
-    return results
+    """Run until done, SIGINT or SIGTERM."""
+    return run_supervised(
+        lambda: check_proxies(candidates, terms, tries, TrioNetwork(), say),
+        "stopped; nothing is stored",
+    )
 
 
 def _subscriber(args: argparse.Namespace) -> Callable[[ProxyChecked], None]:
@@ -221,13 +199,7 @@ def _print_results(
         ranking = [result.candidate.proxy_id for result in working]
         _print_json({"type": "run_finished", **summary, "ranking": ranking})
         return
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    is_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    style = Style(
-        width=shutil.get_terminal_size((76, 24)).columns if is_terminal else None,
-        ascii_only=args.ascii or not encoding.startswith("utf"),
-        colour=is_terminal and not os.environ.get("NO_COLOR"),
-    )
+    style = style_of(ascii_only=args.ascii)
     lines = table(results, style, show=args.show)
     lines += ["", f"{len(working)} of {len(results)} proxies work. Nothing is stored."]
     if offset_s is not None and abs(offset_s) >= CLOCK_LIMIT_S:

@@ -20,7 +20,7 @@ from probe.store.redact import Redactor
 from probe.store.writer import RecordWriter, StoreError
 from probe.verdict import RULES_VERSION
 from probe.verdict.explain import plain
-from probe.verdict.judge import judge, unmeasured
+from probe.verdict.judge import judge_all, key_in_file
 
 MAX_EXAMPLES: Final = 20
 
@@ -122,14 +122,8 @@ def judged_again(rows: Sequence[Observation], before: Iterable[Verdict]) -> list
     Targets that the run did not get to left no facts: ``before``, the verdicts that the
     run wrote, is all that names them.
     """
-    verdicts = judge(rows)
-    judged = {v.target_id for v in verdicts if v.tactic == "none"}
-    missing = {
-        v.target_id: (v.target_id, v.service_id, v.combination_rule)
-        for v in before
-        if v.tactic == "none" and v.target_id not in judged
-    }
-    return sorted([*verdicts, *unmeasured(rows, list(missing.values()))], key=_key)
+    named = ((v.target_id, v.service_id, v.combination_rule) for v in before if v.tactic == "none")
+    return judge_all(rows, named)
 
 
 def _facts_under(path: Path) -> list[ResultFile]:
@@ -184,8 +178,8 @@ def _verdicts_beside(path: Path) -> ResultFile | None:
 
 def _compare(run_id: str, old: list[Verdict], new: list[Verdict], tally: _Tally) -> None:
     tally.runs.add(run_id)
-    was = {_key(verdict): verdict for verdict in old}
-    now = {_key(verdict): verdict for verdict in new}
+    was = {key_in_file(verdict): verdict for verdict in old}
+    now = {key_in_file(verdict): verdict for verdict in new}
     for key in sorted(was.keys() | now.keys()):
         tally.add(run_id, was.get(key), now.get(key))
 
@@ -215,10 +209,6 @@ def _write(
         return [Fault(file.path, 0, error.strerror or type(error).__name__)]
     tally.written += 1
     return []
-
-
-def _key(verdict: Verdict) -> tuple[str, bool, str]:
-    return verdict.target_id, verdict.tactic != "none", verdict.proxy_id or ""
 
 
 def _said(verdict: Verdict | None) -> Said:

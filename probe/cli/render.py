@@ -1,5 +1,8 @@
 """The terminal's picture of a run: a table by target and layer, then three answers."""
 
+import os
+import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +45,20 @@ class Style:
     width: int | None
     ascii_only: bool
     colour: bool
+
+
+def style_of(*, ascii_only: bool, width: int | None = None) -> Style:
+    """Return what standard output can show; ``width`` None: as wide as the terminal is."""
+    is_terminal = sys.stdout.isatty()
+    dumb = os.environ.get("TERM") == "dumb"
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    if width is None and is_terminal:
+        width = shutil.get_terminal_size((76, 24)).columns
+    return Style(
+        width=width,
+        ascii_only=ascii_only or not encoding.startswith("utf"),
+        colour=is_terminal and not dumb and not os.environ.get("NO_COLOR"),
+    )
 
 
 _COLOURS: Final[dict[State, str]] = {

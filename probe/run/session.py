@@ -22,7 +22,7 @@ from probe.steps.quic_handshake import load_library
 from probe.store.redact import Redactor
 from probe.store.writer import RecordWriter
 from probe.verdict.controls import is_usable
-from probe.verdict.judge import judge, unmeasured
+from probe.verdict.judge import judge_all
 from probe.wire.addresses import is_address
 
 
@@ -127,17 +127,8 @@ def find_routes(
 
 def judge_run(observations: Sequence[Observation], targets: Targets) -> list[Verdict]:
     """Judge what was measured, and say "not enough data" of what was not."""
-    verdicts = judge(observations)
-    judged = {v.target_id for v in verdicts if v.tactic == "none"}
-    missing = [
-        (target.id, target.service, target.combination_rule)
-        for target in targets.targets
-        if target.id not in judged
-    ]
-    return sorted(
-        [*verdicts, *unmeasured(observations, missing)],
-        key=lambda v: (v.target_id, v.tactic != "none", v.proxy_id or ""),
-    )
+    listed = ((t.id, t.service, t.combination_rule) for t in targets.targets)
+    return judge_all(observations, listed)
 
 
 def _proxy_secrets(proxies: Sequence[ProxyAddress]) -> list[str]:

@@ -61,6 +61,24 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
     ]
 
 
+def judge_all(
+    rows: Sequence[Observation], targets: Iterable[tuple[str, str, str]]
+) -> list[Verdict]:
+    """Judge what was measured of (target, service, rule) triples, and the rest as unmeasured.
+
+    In the order of a run's file: by target, the direct way first.
+    """
+    verdicts = judge(rows)
+    judged = {verdict.target_id for verdict in verdicts if verdict.tactic == "none"}
+    missing = dict.fromkeys(triple for triple in targets if triple[0] not in judged)
+    return sorted([*verdicts, *unmeasured(rows, list(missing))], key=key_in_file)
+
+
+def key_in_file(verdict: Verdict) -> tuple[str, bool, str]:
+    """Return what tells a run's verdicts apart, and orders them."""
+    return verdict.target_id, verdict.tactic != "none", verdict.proxy_id or ""
+
+
 def unmeasured(
     rows: Sequence[Observation], targets: Sequence[tuple[str, str, str]]
 ) -> list[Verdict]:
