@@ -39,7 +39,6 @@ FollowUp = Literal[
     "paired",
     "hop",
     "residual",
-    "parallel",
     "portal",
     "unroutable",
     "no_resolver",

@@ -112,6 +112,12 @@ def judge_later_silence(place: Place) -> Finding | None:
     )
 
 
+def judge_loss(service: str | None, around: Surroundings) -> Finding | None:
+    """Packets to one service's networks are lost more often than the controls' are."""
+    lost = around.lossy.get(service, ())
+    return found("line.lossy_to_service", "throttling", lost) if lost else None
+
+
 def judge_ports(members: list[Member]) -> Finding | None:
     """One port that fails at every member, all of which work by another port.
 

@@ -45,7 +45,6 @@ PURPOSES: Final[dict[FollowUp, str]] = {
     "paired": "in turns with a harmless name",
     "hop": "with packets that die on the way",
     "residual": "soon after the name was cut off",
-    "parallel": "several at once",
     "portal": "for a sign-in page",
     "unroutable": "where nobody can be",
     "no_resolver": "where no resolver is",

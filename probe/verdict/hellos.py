@@ -144,7 +144,7 @@ def _is_unacknowledged(row: Observation) -> bool:
 
     A reset may overtake the acknowledgement, so only silence says so.
     """
-    return row.failure in failures.TIMEOUTS and row.bytes_acked is not None and row.bytes_acked <= 1
+    return row.failure in failures.TIMEOUTS and _never_arrived(row)
 
 
 def _judge_form(place: Place, hellos: list[Observation], failed: list[Observation]) -> Finding:

@@ -16,12 +16,12 @@ from probe.model.verdict import (
     Verdict,
 )
 from probe.verdict import RULES_VERSION
-from probe.verdict.connects import judge_connect, judge_later_silence, judge_ports
+from probe.verdict.connects import judge_connect, judge_later_silence, judge_loss, judge_ports
 from probe.verdict.controls import Controls, assess
 from probe.verdict.finding import Finding, found
 from probe.verdict.hellos import judge_hello, within_hops
 from probe.verdict.lookups import judge_lookups
-from probe.verdict.members import Member, Place, gather, sound
+from probe.verdict.members import Member, Place, gather
 from probe.verdict.protocols import judge_mtproto, judge_ways
 from probe.verdict.rules import RULES
 from probe.verdict.surroundings import Surroundings, survey
@@ -47,12 +47,11 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
     a broken IPv6 is local.
     """
     around = survey(rows)
-    controls = around.controls
     by_target: dict[_Key, list[Observation]] = defaultdict(list)
-    for row in sorted(sound(rows, controls.bad_times), key=lambda row: row.observation_id):
+    for row in sorted(around.rows, key=lambda row: row.observation_id):
         if row.target_id is None or row.role not in {"test", "contrast"}:
             continue
-        if row.ip_version == 6 and row.step != "dns" and not controls.ipv6_works:
+        if row.ip_version == 6 and row.step != "dns" and not around.controls.ipv6_works:
             continue
         by_target[row.target_id, row.tactic, row.proxy_id].append(row)
     return [
@@ -127,13 +126,11 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         rule_id = "target.partial"
     elif not failed and first.tactic == "none":
         own = [member for member in members.values() if not member.is_empty()]
-        lost = around.lossy.get(first.service_id, ())
         finding = judge_ports(own) or judge_ways(own, around)
         if finding is not None:
             state, rule_id = finding.state, finding.rule_id
-        elif lost:
+        elif (finding := judge_loss(first.service_id, around)) is not None:
             # It works all the same; that packets are lost to nobody else is worth a word.
-            finding = found("line.lossy_to_service", "throttling", lost)
             rule_id = finding.rule_id
     if controls.state == "failed":
         state, rule_id, finding = "insufficient", "controls.failed", None
@@ -177,7 +174,6 @@ def _in_context(
 ) -> tuple[State, Finding, str]:
     """Let the rest of the run have its say: a line that explains a failure unmakes a block."""
     controls = around.controls
-    lost = around.lossy.get(first.service_id, ())
     if controls.is_allowlisted and finding.depends_on_silence:
         listed = Finding(
             rule_id="run.allowlist",
@@ -186,8 +182,8 @@ def _in_context(
             evidence=finding.evidence,
         )
         return listed.state, listed, listed.rule_id
-    if lost and (finding.depends_on_silence or finding.mechanism is None):
-        loss = found("line.lossy_to_service", "throttling", lost)
+    loss = judge_loss(first.service_id, around)
+    if loss is not None and (finding.depends_on_silence or finding.mechanism is None):
         return loss.state, loss, loss.rule_id
     if state in BLOCKED_STATES and (
         # One control is not enough to call anything blocked; and silence is little

@@ -27,7 +27,7 @@ than the controls': one false contrast in a thousand runs, and it only ever says
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the rest of a run says.
+    """What the rest of a run says. ``rows`` are those that say something (`sound`).
 
     ``silent`` and ``rejected``: networks in which every connect of a service met
     silence, or a router's refusal, by service. ``broken``: resolvers that fail for a
@@ -41,6 +41,7 @@ class Surroundings:
     """
 
     controls: Controls
+    rows: tuple[Observation, ...]
     silent: dict[str | None, frozenset[str]]
     rejected: dict[str | None, frozenset[str]]
     broken: frozenset[str]
@@ -58,7 +59,8 @@ class Surroundings:
 def survey(rows: Sequence[Observation]) -> Surroundings:
     """Look at a whole run once."""
     controls = assess(rows)
-    direct = [o for o in sound(rows, controls.bad_times) if o.tactic == "none"]
+    kept = sound(rows, controls.bad_times)
+    direct = [o for o in kept if o.tactic == "none"]
     by_service: dict[str | None, list[Observation]] = defaultdict(list)
     for row in direct:
         if row.target_id is not None and (row.ip_version != 6 or controls.ipv6_works):
@@ -66,6 +68,7 @@ def survey(rows: Sequence[Observation]) -> Surroundings:
     vouched = _by_address(o for o in direct if o.step == "tls" and o.failure is None and _is_own(o))
     return Surroundings(
         controls=controls,
+        rows=tuple(kept),
         # On a slow line a time limit that passes is no evidence of silence.
         silent={
             service: frozenset[str]() if controls.is_slow else _networks(own, failures.TIMEOUTS)

@@ -2,10 +2,7 @@
 
 from typing import Final
 
-FRONT: Final = """
-import asyncio, socket, sys
-mode, *names = sys.argv[1:]
-
+_PUMP: Final = """
 async def pump(reader, writer):
     try:
         while data := await reader.read(65536):
@@ -14,6 +11,13 @@ async def pump(reader, writer):
     except OSError:
         pass
     writer.close()
+"""
+
+FRONT: Final = (
+    _PUMP
+    + """
+import asyncio, socket, sys
+mode, *names = sys.argv[1:]
 
 async def front(reader, writer):
     hello = await reader.read(65536)
@@ -39,6 +43,7 @@ async def main():
 
 asyncio.run(main())
 """
+)
 """Hands TLS on to port 8443; hellos with some names it closes, or leaves without an answer."""
 
 SICK_HOST: Final = """
@@ -56,17 +61,10 @@ asyncio.run(main())
 """
 """Takes every request, and answers none."""
 
-PROXY: Final = """
+PROXY: Final = (
+    _PUMP
+    + """
 import asyncio, socket, struct
-
-async def pump(reader, writer):
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    writer.close()
 
 async def proxied(reader, writer):
     original = writer.get_extra_info("socket").getsockopt(socket.SOL_IP, 80, 16)
@@ -85,4 +83,5 @@ async def main():
 
 asyncio.run(main())
 """
+)
 """Connects to where the client wanted to go (SO_ORIGINAL_DST), after it let the client in."""
