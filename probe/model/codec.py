@@ -43,6 +43,19 @@ ADDED_IN_1_1: Final = frozenset(
 )
 """Columns that lines of schema version 1.0 do not have; there they are null or empty."""
 
+ADDED_IN_1_2: Final = frozenset(
+    {
+        "hello_split",
+        "ech_is_accepted",
+        "mtproto_key",
+        "config_endpoints",
+        "config_expires",
+    }
+)
+"""The same of schema versions 1.0 and 1.1."""
+
+_ABSENT: Final = {"1.0": ADDED_IN_1_1 | ADDED_IN_1_2, "1.1": ADDED_IN_1_2}
+
 
 class MalformedLineError(ValueError):
     """A stored line is not of its type. The message names the place in the line."""
@@ -87,7 +100,8 @@ def decode_line(line: bytes, fact_type: type[Fact]) -> Stored[Fact]:
         raise MalformedLineError(f"$.{name}: unknown column")
     # Every key on every line is part of the format (docs/adr/0003): a missing
     # key is a damaged line, not a default.
-    absent = ADDED_IN_1_1 if raw.get("schema_version") == "1.0" else frozenset[str]()
+    version = raw.get("schema_version")
+    absent = _ABSENT.get(version, frozenset()) if isinstance(version, str) else frozenset[str]()
     for name in sorted(known - raw.keys() - absent):
         raise MalformedLineError(f"$.{name}: missing column")
     try:
@@ -138,10 +152,15 @@ def line_schema(fact_type: type[Observation] | type[Verdict]) -> dict[str, Any]:
         "description": fact.get("description", ""),
         "type": "object",
         "properties": dict(sorted(properties.items())),
-        "required": sorted(properties.keys() - ADDED_IN_1_1),
+        "required": sorted(properties.keys() - ADDED_IN_1_1 - ADDED_IN_1_2),
         # What came later is on every line since, and on none before.
-        "if": {"properties": {"schema_version": {"const": "1.0"}}},
-        "else": {"required": sorted(properties.keys() & ADDED_IN_1_1)},
+        "allOf": [
+            {
+                "if": {"properties": {"schema_version": {"enum": before}}},
+                "else": {"required": sorted(properties.keys() & added)},
+            }
+            for before, added in ((["1.0"], ADDED_IN_1_1), (["1.0", "1.1"], ADDED_IN_1_2))
+        ],
         "additionalProperties": False,
         "$defs": {k: v for k, v in sorted(definitions.items()) if k not in {name, "RunColumns"}},
     }

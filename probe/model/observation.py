@@ -10,9 +10,22 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct
 
 from probe.model import failure as failures
-from probe.model.target import CombinationRule, ResolverProtocol
+from probe.model.target import CombinationRule, QueryType, ResolverProtocol
 
-Step = Literal["route", "dns", "tcp", "proxy", "tls", "http", "udp", "quic", "mtproto", "writes"]
+Step = Literal[
+    "route",
+    "dns",
+    "tcp",
+    "proxy",
+    "tls",
+    "http",
+    "udp",
+    "quic",
+    "mtproto",
+    "mtproto_key",
+    "writes",
+    "special_config",
+]
 STEPS: tuple[Step, ...] = get_args(Step)
 
 Role = Literal["test", "control", "contrast", "resolver"]
@@ -47,12 +60,49 @@ FollowUp = Literal[
 """Which separating probe or special control a row belongs to; null for the plain
 measurement of an endpoint and for known-good hosts. docs/glossary.md says each."""
 
-HelloProfile = Literal["default", "tls12", "small", "large", "ech"]
-"""The form of a ClientHello: the TLS library's own, the same without TLS 1.3, or one
-of ours by size and extensions."""
+HelloProfile = Literal["default", "tls12", "small", "large", "ech", "chrome", "firefox", "safari"]
+"""The form of a ClientHello: the TLS library's own, the same without TLS 1.3, one of
+ours by size and extensions (``ech``: with Encrypted Client Hello, RFC 9849), or a
+browser's."""
 
-MtprotoTransport = Literal["abridged", "intermediate", "padded", "full", "obfuscated"]
-"""Framings of MTProto over TCP; ``obfuscated`` is padded intermediate inside obfuscated2."""
+HelloSplit = Literal["segments", "records"]
+"""How a ClientHello is cut within its server name: into two TCP segments, or into two
+TLS records (RFC 8446 section 5.1) in one."""
+
+Tactic = Literal[
+    "none",
+    "socks5",
+    "http_connect",
+    "mtproxy",
+    "encrypted_dns",
+    "ipv4",
+    "ipv6",
+    "other_port",
+    "segment_split",
+    "record_split",
+    "tls12",
+    "chrome",
+    "firefox",
+    "safari",
+    "ech",
+    "http3",
+    "abridged",
+    "intermediate",
+    "padded",
+    "full",
+    "http_transport",
+    "websocket",
+    "special_config",
+]
+"""A way around a block; ``none`` is the direct way. docs/glossary.md says each."""
+
+TACTICS: tuple[Tactic, ...] = get_args(Tactic)
+
+MtprotoTransport = Literal[
+    "abridged", "intermediate", "padded", "full", "obfuscated", "http", "websocket"
+]
+"""MTProto's transports: framings over TCP (``obfuscated`` is padded intermediate inside
+obfuscated2), the body of a POST, or obfuscated2 inside a WebSocket (RFC 6455)."""
 
 FailureString = Annotated[str, Meta(pattern=failures.PATTERN)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -116,6 +166,10 @@ class Observation(Struct, frozen=True, kw_only=True):
     errno name, verify code or protocol reason. ``loop_lag_s`` is the largest
     delay of our own event loop while the step ran: facts timed under load say so.
     ``first_byte_s`` runs from the step's first byte sent to the first one received.
+    ``ech_is_accepted``: the server proved that it read the encrypted hello (RFC 9849
+    section 7.2). ``mtproto_key`` is the fingerprint of the RSA key that the peer proved to hold.
+    ``config_endpoints`` is how many addresses a verified special config names; which ones
+    they are is not kept.
     ``icmp_origin`` says whether an ICMP error came from the address's own network (/24,
     /48), from this device, or from somebody on the path; who that was is not kept.
     """
@@ -130,7 +184,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     control_id: str | None
     endpoint_id: str
     member: str
-    tactic: Literal["none", "socks5", "http_connect"] = "none"
+    tactic: Tactic = "none"
     proxy_id: str | None = None
     attempt: Annotated[int, Meta(ge=1)] = 1
     t0: Seconds
@@ -150,7 +204,7 @@ class Observation(Struct, frozen=True, kw_only=True):
 
     resolver_id: str | None = None
     resolver_protocol: ResolverProtocol | None = None
-    query_type: Literal["A", "AAAA"] | None = None
+    query_type: QueryType | None = None
     rcode: str | None = None
     responses: tuple[DnsResponse, ...] = ()
 
@@ -170,6 +224,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     verify_code: int | None = None
     first_flight_bytes: Count | None = None
     hello_profile: HelloProfile | None = None
+    hello_split: HelloSplit | None = None
+    ech_is_accepted: bool | None = None
     hop_limit: Annotated[int, Meta(ge=1, le=255)] | None = None
     peer_certificates: tuple[Certificate, ...] = ()
 
@@ -185,6 +241,10 @@ class Observation(Struct, frozen=True, kw_only=True):
 
     mtproto_transport: MtprotoTransport | None = None
     clock_offset_s: float | None = None
+    mtproto_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")] | None = None
+
+    config_endpoints: Count | None = None
+    config_expires: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
 
     def accepted_addresses(self) -> tuple[str, ...]:
         """Addresses of the first valid response, as an ordinary stub would take them."""

@@ -9,10 +9,15 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from probe.model.observation import FollowUp, HelloProfile, MtprotoTransport, Role
-from probe.model.target import CombinationRule, Resolver
-
-QueryType = Literal["A", "AAAA"]
+from probe.model.observation import (
+    FollowUp,
+    HelloProfile,
+    HelloSplit,
+    MtprotoTransport,
+    Role,
+    Tactic,
+)
+from probe.model.target import CombinationRule, QueryType, Resolver
 
 PUBLIC_TRUST: Final = "public"
 """Trust key of the public web's authorities: certifi's bundle, the same on every
@@ -21,6 +26,9 @@ authority there, and interception by it is a fact to record, not to hide."""
 
 LIST_TRUST: Final = "list"
 """Trust key of the target list's own anchors; a service's own go by its id."""
+
+TlsProfile = Literal["default", "tls12", "chrome", "firefox", "safari"]
+"""Forms of hello with which a whole handshake can be made."""
 
 NO_TRUST: Final = "none"
 """Trust key of a contrast: the name sent is not the server's, so only whether the
@@ -71,13 +79,18 @@ class ProxyConnect(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class TlsHandshake(Struct, frozen=True, kw_only=True, tag=True):
-    """Handshake and verify. ``trust`` is a key of the run's trust stores."""
+    """Handshake and verify. ``trust`` is a key of the run's trust stores.
+
+    A browser's profile needs the extra ``fingerprint``. ``split``: how the hello is
+    cut within its server name, if at all.
+    """
 
     server_name: str
     alpn: tuple[str, ...]
     trust: str
     timeout_s: float
-    profile: Literal["default", "tls12"] = "default"
+    profile: TlsProfile = "default"
+    split: HelloSplit | None = None
 
 
 class HelloProbe(Struct, frozen=True, kw_only=True, tag=True):
@@ -93,11 +106,68 @@ class HelloProbe(Struct, frozen=True, kw_only=True, tag=True):
     hop_limit: int | None = None
 
 
+class EchProbe(Struct, frozen=True, kw_only=True, tag=True):
+    """Send one ClientHello whose name is encrypted to the key that the host publishes.
+
+    The key comes from the run's HTTPS lookup of ``server_name`` (RFC 9848); without
+    one the step is skipped.
+    """
+
+    server_name: str
+    timeout_s: float
+
+
 class MtprotoHandshake(Struct, frozen=True, kw_only=True, tag=True):
-    """Send req_pq_multi in one transport and verify the resPQ."""
+    """Send req_pq_multi in one transport and verify the resPQ.
+
+    ``host`` and ``path`` are of the transports over HTTP. ``public_keys``: RSA keys in
+    PEM whose fingerprints are expected beside Telegram's own.
+    """
 
     transport: MtprotoTransport
     dc_id: int
+    timeout_s: float
+    host: str = ""
+    path: str = ""
+    public_keys: tuple[str, ...] = ()
+
+
+class MtprotoKeyProof(Struct, frozen=True, kw_only=True, tag=True):
+    """Go on from a verified resPQ to server_DH_params, which needs the RSA key's owner."""
+
+    timeout_s: float
+    public_keys: tuple[str, ...] = ()
+
+
+class ProxyHandshake(Struct, frozen=True, kw_only=True, tag=True):
+    """Reach a data centre through the run's MTProxy ``proxy_index``: a verified resPQ."""
+
+    proxy_index: int
+    dc_id: int
+    timeout_s: float
+
+
+class SpecialConfig(Struct, frozen=True, kw_only=True, tag=True):
+    """Fetch a signed list of data centre addresses and verify its signature.
+
+    ``host`` is the Host header (not the server name where the request is fronted);
+    ``form`` says how the answer carries the text. ``public_keys`` as in `MtprotoHandshake`.
+    """
+
+    host: str
+    path: str
+    form: Literal["dns_json", "text"]
+    timeout_s: float
+    public_keys: tuple[str, ...] = ()
+
+
+class Http3Request(Struct, frozen=True, kw_only=True, tag=True):
+    """Finish a QUIC handshake, verify the certificate, GET a path over HTTP/3 (RFC 9114)."""
+
+    server_name: str
+    path: str
+    trust: str
+    max_body_bytes: int
     timeout_s: float
 
 
@@ -141,6 +211,11 @@ StepSpec = (
     | TinyWrites
     | UdpProbe
     | QuicHandshake
+    | EchProbe
+    | MtprotoKeyProof
+    | ProxyHandshake
+    | SpecialConfig
+    | Http3Request
 )
 
 Trigger = Literal[
@@ -158,6 +233,7 @@ Trigger = Literal[
     "answer_odd",
     "last",
     "asked",
+    "way",
 ]
 """When a chain runs: at once, or as a declared follow-up of its endpoint.
 
@@ -166,7 +242,8 @@ Trigger = Literal[
 ``hello_varies``: the second form of hello passes. ``answer_odd``: a plain-HTTP answer that may
 be somebody else's. ``http_slow``: a body far slower than the control's; such chains
 run in interleaved pairs. ``last``: after everything, because it may disturb
-controls. ``asked``: only if the person asked for it.
+controls. ``asked``: only if the person asked for it. ``way``: after everything, on
+request, where the direct way failed: a way around.
 """
 
 
@@ -183,7 +260,7 @@ class Chain(Struct, frozen=True, kw_only=True):
     steps: tuple[StepSpec, ...]
     address: str | None = None
     hostname: str | None = None
-    tactic: Literal["none", "socks5", "http_connect"] = "none"
+    tactic: Tactic = "none"
     proxy_id: str | None = None
     trigger: Trigger = "start"
     follow_up: FollowUp | None = None

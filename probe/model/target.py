@@ -27,8 +27,10 @@ Address = Annotated[
 Port = Annotated[int, Meta(ge=1, le=65535)]
 ServerName = Annotated[str, Meta(max_length=253, pattern=r"^[^\s/\x00-\x1f]*$")]
 Text = Annotated[str, Meta(max_length=500)]
+PublicKey = Annotated[str, Meta(max_length=4000)]
 Probe = Literal["dns", "tcp", "tls", "http", "mtproto", "quic", "ech"]
-ResolverProtocol = Literal["system", "udp", "tcp", "dot", "doh"]
+ResolverProtocol = Literal["system", "udp", "tcp", "dot", "doh", "doq"]
+QueryType = Literal["A", "AAAA", "HTTPS"]
 CombinationRule = Literal["any_of", "all_of"]
 Country = Annotated[str, Meta(pattern=r"^([A-Z]{2}|foreign)$")]
 
@@ -39,7 +41,8 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     ``group`` names the member that the endpoint belongs to (for example ``dc2``):
     endpoints of one group are alternatives, and n of N counts groups. ``dc_id`` is
     the number of a Telegram data centre (negative for media), which some of
-    MTProto's transports name.
+    MTProto's transports name; ``mtproto_transport`` is the one it is asked in
+    (``websocket`` at ``path``).
     """
 
     address: Address
@@ -51,6 +54,7 @@ class Endpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     path: Annotated[str, Meta(max_length=500, pattern=r"^/[\x21-\x7e]*$")] = "/"
     group: Annotated[str, Meta(max_length=80)] = ""
     dc_id: Annotated[int, Meta(ge=-20000, le=20000)] = 2
+    mtproto_transport: Literal["obfuscated", "websocket"] = "obfuscated"
 
 
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -66,12 +70,30 @@ class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     name: Text = ""
 
 
+class Discovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where an application asks for fresh addresses when those it knows fail.
+
+    A TLS connection to ``address`` (a literal) under ``server_name``, and GET ``path`` of
+    ``host``. ``dns_json``: the answer is the JSON form of a TXT lookup; ``text``: the text.
+    """
+
+    id: Identifier
+    address: Address
+    port: Port = 443
+    server_name: ServerName
+    host: ServerName
+    path: Annotated[str, Meta(max_length=500, pattern=r"^/[\x21-\x7e]*$")]
+    form: Literal["dns_json", "text"] = "dns_json"
+
+
 class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A service people use.
 
     ``address_ranges`` are the CIDR blocks that the operator publishes: a DNS
     answer inside them is expected. ``trust_anchors`` are PEM certificates for a
-    service with an authority of its own; empty means the public web's.
+    service with an authority of its own; empty means the public web's. ``mtproto_keys``
+    are RSA public keys in PEM of a service that speaks MTProto and is not Telegram (a
+    lab's); ``discovery_keys`` the same for the signature of special configs.
     """
 
     id: Identifier
@@ -83,6 +105,9 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     trust_anchors: Annotated[
         tuple[Annotated[str, Meta(max_length=20000)], ...], Meta(max_length=20)
     ] = ()
+    mtproto_keys: tuple[PublicKey, ...] = ()
+    discovery: Annotated[tuple[Discovery, ...], Meta(max_length=20)] = ()
+    discovery_keys: tuple[PublicKey, ...] = ()
     source: Text = ""
 
 

@@ -29,7 +29,7 @@ class RunColumns(Vantage, frozen=True, kw_only=True):
     else. ``targets_sha256`` names the list; ``lab`` marks simulated networks.
     """
 
-    schema_version: Literal["1.0", "1.1"] = "1.1"
+    schema_version: Literal["1.0", "1.1", "1.2"] = "1.2"
     run_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$", max_length=16)]
     measurement_start_time: Annotated[
         str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:00Z$", max_length=20)

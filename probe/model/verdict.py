@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from probe.model.observation import Count, Step
+from probe.model.observation import Count, Step, Tactic
 from probe.model.target import CombinationRule
 
 State = Literal["ok", "blocked", "likely_blocked", "impaired", "down", "insufficient"]
@@ -108,7 +108,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     target_id: str
     service_id: str
     combination_rule: CombinationRule
-    tactic: Literal["none", "socks5", "http_connect"] = "none"
+    tactic: Tactic = "none"
     proxy_id: str | None = None
     state: State
     mechanism: Mechanism | None = None

@@ -6,6 +6,8 @@ Addresses only, never names: a name would hide which address failed.
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
+from probe.wire.proxy_links import Kind
+
 
 class TcpInfo(NamedTuple):
     """Kernel's view of one connection (Linux ``struct tcp_info``).
@@ -46,13 +48,22 @@ class IcmpError(NamedTuple):
 
 
 class ProxyAddress(NamedTuple):
-    """A proxy's place and secret; lives in memory only, never in a result."""
+    """A proxy's place and secret; lives in memory only, never in a result.
 
-    kind: str
+    ``secret`` and ``domain`` are an MTProxy's.
+    """
+
+    kind: Kind
     address: str
     port: int
-    username: str | None
-    password: str | None
+    username: str | None = None
+    password: str | None = None
+    secret: bytes = b""
+    domain: str = ""
+
+    def __repr__(self) -> str:
+        """Show no place and no secret: an exception's text may be logged."""
+        return f"ProxyAddress({self.kind})"
 
 
 class TunnelRefusedError(Exception):

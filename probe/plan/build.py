@@ -18,13 +18,12 @@ from probe.model.step import (
     MtprotoHandshake,
     Owner,
     Plan,
-    QueryType,
     QuicHandshake,
     StepSpec,
     TcpConnect,
     TlsHandshake,
 )
-from probe.model.target import Control, Endpoint, Resolver, Service, Target, Targets
+from probe.model.target import Control, Endpoint, QueryType, Resolver, Service, Target, Targets
 from probe.plan.follow_ups import (
     QUIC_TIMEOUT_S,
     Asked,

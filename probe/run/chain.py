@@ -11,11 +11,16 @@ from probe.model.observation import Observation
 from probe.model.step import (
     Chain,
     DnsLookup,
+    EchProbe,
     HelloProbe,
+    Http3Request,
     HttpRequest,
     MtprotoHandshake,
+    MtprotoKeyProof,
     ProxyConnect,
+    ProxyHandshake,
     QuicHandshake,
+    SpecialConfig,
     StepSpec,
     TcpConnect,
     TinyWrites,
@@ -26,11 +31,16 @@ from probe.net.api import ByteStream, ProxyAddress, TcpConnection
 from probe.run.limits import Limits
 from probe.steps.context import Context
 from probe.steps.dns_lookup import doh_lookup, stream_lookup, system_lookup, udp_lookup
+from probe.steps.ech_probe import ech_probe
 from probe.steps.hello_probe import hello_probe
+from probe.steps.http3_request import http3_request
 from probe.steps.http_request import http_request
-from probe.steps.mtproto_handshake import mtproto_handshake
+from probe.steps.mtproto_handshake import MtprotoSession, mtproto_handshake
+from probe.steps.mtproto_key_proof import mtproto_key_proof
 from probe.steps.proxy_connect import proxy_connect
+from probe.steps.proxy_handshake import proxy_handshake
 from probe.steps.quic_handshake import quic_handshake
+from probe.steps.special_config import FreshEndpoint, special_config
 from probe.steps.tcp_connect import tcp_connect
 from probe.steps.tiny_writes import tiny_writes
 from probe.steps.tls_handshake import tls_handshake
@@ -40,6 +50,9 @@ from probe.wire.addresses import network_of
 Emit = Callable[[Observation], Awaitable[None]]
 Heard = Callable[[DnsLookup, Sequence[str]], None]
 """Told the addresses of a valid answer as soon as it arrives."""
+
+Found = Callable[[Sequence[FreshEndpoint]], None]
+"""Told the data centres of a verified special config."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +67,7 @@ class Way:
 def way_of(chain: Chain, address: str | None, proxies: Sequence[ProxyAddress]) -> Way | None:
     """Return where to connect; None for a chain that opens no connection itself."""
     for step in chain.steps:
-        if isinstance(step, ProxyConnect):
+        if isinstance(step, ProxyConnect | ProxyHandshake):
             proxy = proxies[step.proxy_index]
             return Way(address=proxy.address, port=proxy.port, proxy=proxy)
     if address is None:
@@ -108,6 +121,7 @@ class Listener:
 
     emit: Emit
     heard: Heard
+    found: Found
     progress: Progress = field(default_factory=Progress)
 
 
@@ -152,6 +166,8 @@ class _Walker:
         self._limits = limits
         self._progress = listener.progress
         self._heard = listener.heard
+        self._found = listener.found
+        self._session: MtprotoSession | None = None
         self._connection: TcpConnection | None = None
         self._stream: ByteStream | None = None
 
@@ -186,40 +202,75 @@ class _Walker:
                     return [await http_request(self._context, spec, self._stream, self._connection)]
             case DnsLookup():
                 return await self._lookup(spec)
-            case UdpProbe() | QuicHandshake():
+            case UdpProbe() | QuicHandshake() | Http3Request():
                 return [await self._datagrams(spec)]
+            case ProxyHandshake():
+                return [await self._through_mtproxy(spec)]
             case _:
                 assert self._connection is not None
                 return [await self._on_connection(spec, self._connection)]
 
     async def _on_connection(
-        self, spec: HelloProbe | MtprotoHandshake | TinyWrites, connection: TcpConnection
+        self,
+        spec: HelloProbe
+        | EchProbe
+        | MtprotoHandshake
+        | MtprotoKeyProof
+        | SpecialConfig
+        | TinyWrites,
+        connection: TcpConnection,
     ) -> Observation:
+        assert self._stream is not None
         match spec:
             case HelloProbe():
                 self._progress.enter("tls")
                 return await hello_probe(self._context, spec, connection)
             case MtprotoHandshake():
                 self._progress.enter("mtproto")
-                return await mtproto_handshake(self._context, spec, connection)
+                row, self._session = await mtproto_handshake(
+                    self._context, spec, self._stream, connection
+                )
+                return row
+            case MtprotoKeyProof():
+                assert self._session is not None
+                return await mtproto_key_proof(self._context, spec, self._session, connection)
+            case EchProbe():
+                self._progress.enter("tls")
+                return await ech_probe(self._context, spec, connection)
+            case SpecialConfig():
+                row, fresh = await special_config(self._context, spec, self._stream, connection)
+                self._found(fresh)
+                return row
             case TinyWrites():
                 return await tiny_writes(self._context, spec, connection)
         assert_never(spec)
 
-    async def _datagrams(self, spec: UdpProbe | QuicHandshake) -> Observation:
+    async def _through_mtproxy(self, spec: ProxyHandshake) -> Observation:
+        assert self._way is not None
+        assert self._way.proxy is not None
+        async with self._limits.connect(network_of(self._way.address)):
+            await self._limits.pacer.wait_turn()
+            return await proxy_handshake(self._context, spec, self._way.proxy)
+
+    async def _datagrams(self, spec: UdpProbe | QuicHandshake | Http3Request) -> Observation:
         assert self._way is not None
         await self._limits.pacer.wait_turn()
         if isinstance(spec, UdpProbe):
             return await udp_probe(self._context, spec, self._way.address, self._way.port)
         await self._limits.hello(network_of(self._way.address), spec.server_name)
         self._progress.enter("quic")
+        if isinstance(spec, Http3Request):
+            async with self._limits.transfers:
+                return await http3_request(self._context, spec, self._way.address, self._way.port)
         return await quic_handshake(self._context, spec, self._way.address, self._way.port)
 
     async def _connect(self, spec: TcpConnect, stack: AsyncExitStack) -> Observation:
         assert self._way is not None
         network = network_of(self._way.address)
         names = [
-            s.server_name for s in self._chain.steps if isinstance(s, TlsHandshake | HelloProbe)
+            s.server_name
+            for s in self._chain.steps
+            if isinstance(s, TlsHandshake | HelloProbe | EchProbe)
         ]
         if names:
             turn = await stack.enter_async_context(self._limits.handshake(network, names[0]))

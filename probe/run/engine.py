@@ -31,6 +31,7 @@ from probe.run.lag import LagMeter
 from probe.run.limits import Limits
 from probe.run.trial import Trial
 from probe.steps.context import Context, Run
+from probe.steps.special_config import FreshEndpoint
 from probe.verdict.controls import (
     ENOUGH_OPERATORS,
     assess,
@@ -102,6 +103,7 @@ class Engine:
         self._done: set[tuple[str | int | None, str | None, int]] = set()
         self._trials: list[Trial] = []
         self._sent_away: set[str] = set()
+        self._fresh: list[FreshEndpoint] = []
         # Hosts to which failing names may be sent are not asked how the line is.
         apart = {(c.address, c.port) for c in self.plan.follow_ups if _is_apart(c)}
         self._known_good = [c for c in self.plan.controls if c.follow_up is None]
@@ -312,12 +314,16 @@ class Engine:
         placed = msgspec.structs.replace(chain, address=address)
         context = self._context(placed, self._next_chain_id(), number)
         way = way_of(placed, address, self.proxies)
-        listener = Listener(self._record, self._heard, progress or Progress())
+        listener = Listener(self._record, self._heard, self._found, progress or Progress())
         return await walk(placed, context, way, self._limits, listener)
 
     def _heard(self, spec: DnsLookup, addresses: Sequence[str]) -> None:
         if spec.owners[0].control_id is None or spec.owners[0].target_id is not None:
             self._expand(spec, addresses)
+
+    def _found(self, fresh: Sequence[FreshEndpoint]) -> None:
+        """Keep the addresses of a verified special config, in memory only."""
+        self._fresh.extend(one for one in fresh if one not in self._fresh)
 
     async def _beat(self, chain: Chain, number: int) -> list[Observation]:
         return await self.attempt(chain, chain.address, number)

@@ -1,10 +1,10 @@
 """What every step of a chain shares: whose fact it is, where, and when."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
-from probe.model.observation import FollowUp, Observation, Role, Step
+from probe.model.observation import FollowUp, Observation, Role, Step, Tactic
 from probe.model.step import Owner
 from probe.net.api import Network
 from probe.net.tls import TrustStores
@@ -17,6 +17,7 @@ class Run:
 
     ``started`` is the network's clock at the start; ``next_id`` numbers
     observations; ``lag_since`` tells the largest event-loop delay since a time.
+    ``ech_configs`` are ECHConfigLists (RFC 9849) by host name, as lookups find them.
     """
 
     network: Network
@@ -24,6 +25,7 @@ class Run:
     started: float
     next_id: Callable[[], str]
     lag_since: Callable[[float], float]
+    ech_configs: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Context:
     port: int | None = None
     address: str | None = None
     hostname: str | None = None
-    tactic: Literal["none", "socks5", "http_connect"] = "none"
+    tactic: Tactic = "none"
     proxy_id: str | None = None
     follow_up: FollowUp | None = None
 

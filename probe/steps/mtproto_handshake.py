@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.model.step import MtprotoHandshake
-from probe.net.api import TcpConnection
+from probe.net.api import ByteStream, TcpConnection
 from probe.steps.context import Context
 from probe.steps.counters import Counters
 from probe.steps.evidence import until_silent
@@ -24,9 +24,14 @@ class _Outcome:
     clock_offset_s: float | None = None
 
 
+@dataclass
+class MtprotoSession:
+    """Placeholder."""
+
+
 async def mtproto_handshake(
-    context: Context, spec: MtprotoHandshake, connection: TcpConnection
-) -> Observation:
+    context: Context, spec: MtprotoHandshake, stream: ByteStream, connection: TcpConnection
+) -> tuple[Observation, MtprotoSession | None]:
     """Ask over a fresh connection for resPQ, in the form of ``spec.transport``.
 
     It can tell a peer that speaks MTProto from one that answers something else, but
@@ -49,7 +54,7 @@ async def mtproto_handshake(
     counters = Counters.start(connection, network)
     async with until_silent(connection, spec.timeout_s, network):
         await _ask(context, exchange, connection, outcome)
-    return context.observe(
+    row = context.observe(
         "mtproto",
         t0,
         outcome.failure,
@@ -58,6 +63,7 @@ async def mtproto_handshake(
         clock_offset_s=outcome.clock_offset_s,
         **counters.of_first_answer(),
     )
+    return row, None
 
 
 async def _ask(

@@ -15,7 +15,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from probe.model.step import QueryType
+from probe.model.target import QueryType
 
 MAX_ANSWERS: Final = 64
 """Bound on stored records of one message; real answers have under 20, and a
