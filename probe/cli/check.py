@@ -23,18 +23,23 @@ from probe.cli.errors import (
 from probe.cli.inputs import (
     LoadedTargets,
     is_loopback_only,
+    kind_in_plan,
     parse_proxy,
     secrets_of_host,
     select_targets,
 )
-from probe.cli.render import Style, answers, header, style_of, table
+from probe.cli.render import Style, answers, header, style_of, table, ways
 from probe.cli.supervise import run_supervised
 from probe.model.step import (
     DnsLookup,
+    EchProbe,
     HelloProbe,
+    Http3Request,
     HttpRequest,
+    MtprotoHandshake,
     Plan,
     QuicHandshake,
+    SpecialConfig,
     TlsHandshake,
 )
 from probe.model.vantage import Vantage
@@ -45,7 +50,7 @@ from probe.plan.build import Options, build_plan, step_bytes
 from probe.run.events import Event, Observed, RunFinished, RunStarted
 from probe.run.session import RunResult, Settings, run_check
 from probe.store.writer import StoreError
-from probe.verdict.words import three_answers
+from probe.verdict.words import result_of, three_answers, untested
 
 SEVERITY: Final[tuple[State, ...]] = (
     "ok",
@@ -92,10 +97,8 @@ def check_command(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace, loaded: LoadedTargets) -> Settings:
     proxies = [parse_proxy(url) for url in args.proxy]
+    kinds = [kind_in_plan(proxy) for proxy in proxies]
     families: tuple[Literal[4, 6], ...] = (4, 6) if args.only is None else (args.only,)
-    kinds: list[Literal["socks5", "http_connect"]] = [
-        "socks5" if proxy.kind == "socks5" else "http_connect" for proxy in proxies
-    ]
     seed = random.SystemRandom().getrandbits(31) if args.seed is None else args.seed
     return Settings(
         targets=loaded.targets,
@@ -109,7 +112,11 @@ def _settings(args: argparse.Namespace, loaded: LoadedTargets) -> Settings:
         ),
         results=Path(args.results),
         options=Options(
-            families=families, proxies=tuple(kinds), seed=seed, asked=frozenset(args.also)
+            families=families,
+            proxies=tuple(kinds),
+            seed=seed,
+            asked=frozenset(args.also),
+            ways=args.ways,
         ),
         proxies=proxies,
         secrets=secrets_of_host(loaded.targets),
@@ -171,8 +178,39 @@ def _as_document(event: Event) -> dict[str, Any]:
                 "is_usable": event.is_usable,
                 "verdicts": event.verdict_columns,
                 "answers": three_answers(event.verdicts)._asdict(),
+                "ways": ways_document(event.verdicts),
             }
     return {"schema_version": "1.0", **kind}
+
+
+def ways_document(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
+    """Return the matrix target x tactic; what was not tested is in it, without a target."""
+    known = [
+        {
+            "target_id": verdict.target_id,
+            "tactic": verdict.tactic,
+            "proxy_id": verdict.proxy_id,
+            "result": result_of(verdict.n_ok, verdict.n_total),
+            "n_ok": verdict.n_ok,
+            "n_total": verdict.n_total,
+            "failed_members": verdict.failed_members,
+        }
+        for verdict in verdicts
+        if verdict.tactic != "none"
+    ]
+    unknown = [
+        {
+            "target_id": None,
+            "tactic": tactic,
+            "proxy_id": None,
+            "result": result_of(0, 0),
+            "n_ok": 0,
+            "n_total": 0,
+            "failed_members": (),
+        }
+        for tactic in untested(verdicts)
+    ]
+    return known + unknown
 
 
 def _print_json(document: dict[str, Any]) -> None:
@@ -196,6 +234,7 @@ def _print_tables(result: RunResult, settings: Settings, style: Style) -> None:
     lines = [
         *table(result.verdicts, settings.targets, style),
         "",
+        *ways(result.verdicts, style),
         *answers(result.verdicts, style),
         "",
         f"  Saved  {result.observations_path} ({len(result.observations)} facts)",
@@ -229,14 +268,16 @@ def _print_plan(args: argparse.Namespace, settings: Settings) -> None:
             _print_json(document)
         return
     for row in rows:
+        what = row["follow_up"] or (row["role"] if row["tactic"] == "none" else row["tactic"])
         print(  # noqa: T201 - the room that prints
-            f"{row['when']:<18} {row['follow_up'] or row['role']:<14} {row['destination']:<44} "
+            f"{row['when']:<18} {what:<14} {row['destination']:<44} "
             f"{','.join(row['steps']):<20} {row['server_name']} x{row['attempts']} "
             f"{row['bytes']} B"
         )
     print(  # noqa: T201 - the room that prints
         f"{plan.budget.sockets} connections, about {plan.budget.bytes // 1000} kB; with what "
-        f"follows failures at most about {plan.budget.max_bytes // 1000 + 200} kB"
+        f"follows failures at most about "
+        f"{(plan.budget.max_bytes + plan.budget.ways_bytes) // 1000 + 200} kB"
     )
 
 
@@ -247,21 +288,29 @@ def plan_rows(plan: Plan) -> list[dict[str, Any]]:
         names = [
             step.server_name
             for step in chain.steps
-            if isinstance(step, TlsHandshake | HelloProbe | QuicHandshake)
+            if isinstance(step, TlsHandshake | HelloProbe | EchProbe | QuicHandshake | Http3Request)
         ]
         asked = [step.hostname for step in chain.steps if isinstance(step, DnsLookup)]
-        pages = [step.path for step in chain.steps if isinstance(step, HttpRequest)]
-        where = chain.address or chain.hostname or chain.owner.endpoint_id
+        pages = [
+            step.path
+            for step in chain.steps
+            if isinstance(step, HttpRequest | Http3Request | SpecialConfig)
+            or (isinstance(step, MtprotoHandshake) and step.path)
+        ]
+        where = f"{chain.address or chain.hostname or chain.owner.endpoint_id}:{chain.port}"
+        if chain.tactic == "special_config" and chain.role == "test":
+            where = "addresses of a verified special config"
         rows.append(
             {
                 "when": chain.trigger,
                 "role": chain.role,
-                "destination": f"{where}:{chain.port}",
+                "destination": where,
                 "via": chain.proxy_id,
                 "steps": list(dict.fromkeys(_kind(step) for step in chain.steps)),
                 "server_name": ",".join(names or asked),
                 "paths": pages,
                 "follow_up": chain.follow_up,
+                "tactic": chain.tactic,
                 "bytes": sum(map(step_bytes, chain.steps)),
                 "attempts": chain.attempts,
                 "max_addresses": chain.max_addresses,
@@ -282,4 +331,9 @@ def _kind(step: object) -> str:
         "TinyWrites": "writes",
         "UdpProbe": "udp",
         "QuicHandshake": "quic",
+        "EchProbe": "tls",
+        "MtprotoKeyProof": "mtproto_key",
+        "ProxyHandshake": "mtproto",
+        "SpecialConfig": "special_config",
+        "Http3Request": "quic",
     }[type(step).__name__]

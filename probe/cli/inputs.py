@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +17,7 @@ from probe.model.validate import MAX_TARGETS_BYTES, BadTargetsError, load_target
 from probe.net.api import ProxyAddress
 from probe.net.own import identifying_strings, resolve_once
 from probe.wire.addresses import a_label, is_address
+from probe.wire.proxy_links import BadLinkError, parse_link
 
 DEFAULT_SERVICE: Final = "telegram"
 
@@ -194,34 +195,36 @@ def _is_host_name(host: str) -> bool:
 
 
 def parse_proxy(url: str) -> ProxyAddress:
-    """Read ``socks5://[user:password@]host:port`` or ``http://…``; resolve its host once.
+    """Read a link to a proxy, as `reachwatch proxies` does; resolve its host once.
 
     Raises:
         CommandError: exit 2, without repeating the link, which may hold a secret.
     """
-    bad = CommandError(EXIT_USAGE, ["--proxy: expected socks5://host:port or http://host:port"])
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise bad from None
-    kinds: dict[str, Literal["socks5", "http_connect"]] = {
-        "socks5": "socks5",
-        "socks5h": "socks5",
-        "http": "http_connect",
-    }
-    if parts.scheme not in kinds or not host or not port:
-        raise bad
-    address = host if is_address(host) else resolve_once(host)
+        link = parse_link(url)
+    except BadLinkError as error:
+        raise CommandError(EXIT_USAGE, [f"--proxy: {error}"]) from None
+    if link.kind == "socks4":
+        raise CommandError(EXIT_USAGE, ["--proxy: SOCKS4 is for `reachwatch proxies` only"])
+    address = link.host if is_address(link.host) else resolve_once(link.host)
     if address is None:
         raise CommandError(EXIT_BAD_INPUT, ["--proxy: the proxy's host name does not resolve"])
     return ProxyAddress(
-        kind=kinds[parts.scheme],
+        kind=link.kind,
         address=address,
-        port=port,
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
+        port=link.port,
+        username=link.username,
+        password=link.password,
+        secret=link.secret,
+        domain=link.domain,
     )
+
+
+def kind_in_plan(proxy: ProxyAddress) -> Literal["socks5", "http_connect", "mtproxy"]:
+    """Return what a plan needs to know of a proxy."""
+    if proxy.kind in {"socks5", "http_connect"}:
+        return "socks5" if proxy.kind == "socks5" else "http_connect"
+    return "mtproxy"
 
 
 def secrets_of_host(targets: Targets) -> list[str]:

@@ -71,15 +71,22 @@ def _check(commands: Any) -> None:
         action="append",
         default=[],
         metavar="URL",
-        help="also try this way around: socks5://… or http://… (repeatable; never stored)",
+        help="also try this way around: socks5://… (a local Tor or VPN too), http://… or "
+        "tg://proxy?… (repeatable; never stored)",
+    )
+    check.add_argument(
+        "--ways",
+        action="store_true",
+        help="where the direct way fails, try ways around it, which those who watch may notice",
     )
     check.add_argument(
         "--also",
         action="append",
         default=[],
-        choices=("locate", "residual", "throttling"),
+        choices=("locate", "residual", "throttling", "key"),
         help="a test that disturbs or costs more: at which hop hellos are interfered with; for "
-        "how long a place stays closed (minutes); longer transfers (2 MB). Repeatable",
+        "how long a place stays closed (minutes); longer transfers (2 MB); whether data centres "
+        "hold Telegram's key. Repeatable",
     )
     check.add_argument("-n", "--dry-run", action="store_true", help="print the plan and stop")
     check.add_argument("-4", dest="only", action="store_const", const=4, help="IPv4 only")

@@ -13,7 +13,15 @@ from probe.model.observation import Step
 from probe.model.step import Budget
 from probe.model.target import Targets
 from probe.model.verdict import State, Verdict
-from probe.verdict.words import STATE_WORDS, three_answers
+from probe.verdict.words import (
+    RESULT_WORDS,
+    STATE_WORDS,
+    TACTIC_WORDS,
+    result_of,
+    three_answers,
+    untested,
+    ways_of,
+)
 
 LAYERS: Final[tuple[Step, ...]] = ("dns", "tcp", "tls", "http")
 
@@ -98,8 +106,34 @@ def table(verdicts: Sequence[Verdict], targets: Targets, style: Style) -> list[s
     if not narrow:
         heads = "".join(f"{layer.upper():>{_LAYER_WIDTH}}" for layer in LAYERS)
         lines += ["", f"  {'':<{name_width}}{heads}  works"]
-    lines += [_row(v, names, name_width, style, narrow=narrow) for v in verdicts]
+    shown = [v for v in verdicts if v.tactic == "none" or v.proxy_id is not None]
+    lines += [_row(v, names, name_width, style, narrow=narrow) for v in shown]
     return lines
+
+
+def ways(verdicts: Sequence[Verdict], style: Style) -> list[str]:
+    """Return the matrix of ways around: what each works for, what not, and what is unknown.
+
+    Nothing if everything is reached directly and nothing else was tried.
+    """
+    found = [way for way in ways_of(verdicts) if not way.is_proxy]
+    if not found:
+        return []
+    lines = ["  Ways around what fails directly"]
+    for way in found:
+        result = RESULT_WORDS[result_of(way.n_ok, way.n_total)]
+        parts = [f"{v.target_id} {v.n_ok}/{v.n_total}" for v in way.verdicts]
+        state: State = "ok" if way.n_ok == way.n_total else "impaired"
+        glyph = _GLYPHS[state][1 if style.ascii_only else 0]
+        line = f"  {glyph} {way.name:<{_WAY_WIDTH}} {result:<{_RESULT_WIDTH}} {', '.join(parts)}"
+        lines += _wrapped([line], style, " " * (_WAY_WIDTH + _RESULT_WIDTH + 6))
+    missing = ", ".join(TACTIC_WORDS[tactic] for tactic in untested(verdicts))
+    lines += _wrapped([f"    not tested: {missing}"], style, " " * 16) if missing else []
+    return [*lines, ""]
+
+
+_WAY_WIDTH: Final = max(map(len, TACTIC_WORDS.values()))
+_RESULT_WIDTH: Final = max(map(len, RESULT_WORDS.values()))
 
 
 def _row(

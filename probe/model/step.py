@@ -272,12 +272,14 @@ class Budget(Struct, frozen=True, kw_only=True):
     """What a plan costs if all answers come at once: sockets, and bytes both ways.
 
     Retries and follow-ups come on top where something fails; silence is cheap, and
-    beyond ``max_bytes`` no follow-up is started.
+    beyond ``max_bytes`` no follow-up is started. ``ways_bytes`` are for ways around,
+    beside the rest.
     """
 
     sockets: int
     bytes: int
     max_bytes: int
+    ways_bytes: int = 0
 
 
 class Plan(Struct, frozen=True, kw_only=True):

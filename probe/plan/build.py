@@ -13,12 +13,17 @@ from probe.model.step import (
     Budget,
     Chain,
     DnsLookup,
+    EchProbe,
     HelloProbe,
+    Http3Request,
     HttpRequest,
     MtprotoHandshake,
+    MtprotoKeyProof,
     Owner,
     Plan,
+    ProxyHandshake,
     QuicHandshake,
+    SpecialConfig,
     StepSpec,
     TcpConnect,
     TlsHandshake,
@@ -31,7 +36,8 @@ from probe.plan.follow_ups import (
     resolver_follow_ups,
     side_ways,
 )
-from probe.tactics.proxy import through_proxy
+from probe.plan.ways import discoveries, key_lookup, ways_around
+from probe.tactics.proxy import through_mtproxy, through_proxy
 from probe.wire.addresses import a_label, is_address, is_bogon
 
 CONNECT_TIMEOUT_S: Final = 3.3
@@ -76,6 +82,9 @@ NAMES_TO_RESOLVE: Final = 3
 """Control names asked of the ordinary resolver: one that it does not know makes its
 failures for other names its own."""
 
+KEY_RESOLVERS: Final = 2
+"""Encrypted resolvers asked for keys of encrypted hellos: one may be cut off."""
+
 NAMES_PER_CONNECTION: Final = 32
 """Names asked one after another on one DoT/DoH/TCP connection: at 60 ms RTT two
 seconds; longer lists use several connections."""
@@ -87,13 +96,15 @@ class Options:
 
     ``families``: IP versions to use. ``proxies``: kind per proxy of the run, in
     order; their addresses are not part of a plan. ``asked``: tests that disturb or
-    cost more, and run only on request.
+    cost more, and run only on request. ``ways``: where the direct way fails, try ways
+    around it.
     """
 
     families: tuple[Literal[4, 6], ...] = (4, 6)
-    proxies: tuple[Literal["socks5", "http_connect"], ...] = ()
+    proxies: tuple[Literal["socks5", "http_connect", "mtproxy"], ...] = ()
     seed: int = 0
     asked: frozenset[Asked] = frozenset()
+    ways: bool = False
 
 
 def build_plan(targets: Targets, options: Options) -> Plan:
@@ -106,16 +117,17 @@ def build_plan(targets: Targets, options: Options) -> Plan:
         targets,
         controls=tuple(c for c in targets.controls if _in_families(c.address, options.families)),
     )
+    asked_of: set[tuple[str, str, int]] = set()
     for target in targets.targets:
         service = targets.service_of(target)
         for endpoint in target.endpoints:
             if not _in_families(endpoint.address, options.families):
                 continue
-            chain = _endpoint_chain(targets, service, target, endpoint)
+            chain = _endpoint_chain(targets, service, target, endpoint, options)
             chains.append(chain)
-            chains.extend(
-                through_proxy(chain, index, kind) for index, kind in enumerate(options.proxies)
-            )
+            chains.extend(_through_proxies(chain, options, asked_of))
+            if options.ways:
+                follow_ups.extend(ways_around(service, target, endpoint, chain))
             follow_ups.extend(follow_ups_of(reachable, service, target, chain, options.asked))
             if "tls" in endpoint.probes:
                 beside, following = side_ways(
@@ -148,6 +160,9 @@ def build_plan(targets: Targets, options: Options) -> Plan:
         if resolver.protocol in {"dot", "doh"} and _in_families(resolver.address, options.families):
             opened = _resolver_opening(targets, resolver)
             follow_ups.extend(resolver_follow_ups(targets, opened))
+    if options.ways:
+        follow_ups.extend(_discoveries(targets, options))
+        follow_ups.extend(_key_lookups(targets, options))
     if any(chain.follow_up == "quic" for chain in chains):
         follow_ups.extend(_quic_controls(targets, options))
     # Shuffled, so that a run has no fixed order of hosts for a middlebox to
@@ -177,7 +192,7 @@ def _in_families(address: str, families: tuple[Literal[4, 6], ...]) -> bool:
 
 
 def _endpoint_chain(
-    targets: Targets, service: Service, target: Target, endpoint: Endpoint
+    targets: Targets, service: Service, target: Target, endpoint: Endpoint, options: Options
 ) -> Chain:
     is_literal = is_address(endpoint.address)
     endpoint_id = f"{endpoint.address}:{endpoint.port}"
@@ -193,9 +208,19 @@ def _endpoint_chain(
     if "http" in endpoint.probes:
         steps.append(_page(server_name, endpoint.path))
     if "mtproto" in endpoint.probes:
+        over_http = endpoint.mtproto_transport == "websocket"
         steps.append(
-            MtprotoHandshake(transport="obfuscated", dc_id=endpoint.dc_id, timeout_s=TLS_TIMEOUT_S)
+            MtprotoHandshake(
+                transport=endpoint.mtproto_transport,
+                dc_id=endpoint.dc_id,
+                timeout_s=TLS_TIMEOUT_S,
+                host=server_name if over_http else "",
+                path=endpoint.path if over_http else "",
+                public_keys=service.mtproto_keys,
+            )
         )
+        if "key" in options.asked:
+            steps.append(MtprotoKeyProof(timeout_s=TLS_TIMEOUT_S, public_keys=service.mtproto_keys))
     return Chain(
         role="test",
         owner=Owner(
@@ -212,6 +237,54 @@ def _endpoint_chain(
         attempts=ATTEMPTS,
         max_addresses=MAX_ADDRESSES,
     )
+
+
+def _through_proxies(
+    chain: Chain, options: Options, asked_of: set[tuple[str, str, int]]
+) -> list[Chain]:
+    """Return the chain through each proxy; an MTProxy is asked once for each data centre."""
+    found = []
+    asked = next((s for s in chain.steps if isinstance(s, MtprotoHandshake)), None)
+    is_plain = asked is not None and asked.transport not in {"http", "websocket"}
+    for index, kind in enumerate(options.proxies):
+        if kind != "mtproxy":
+            found.append(through_proxy(chain, index, kind))
+        elif asked is not None and is_plain:
+            key = (chain.owner.target_id or "", f"{index}/{chain.owner.member}", asked.dc_id)
+            if key not in asked_of:
+                asked_of.add(key)
+                found.append(through_mtproxy(chain, index))
+    return found
+
+
+def _discoveries(targets: Targets, options: Options) -> list[Chain]:
+    return [
+        chain
+        for service in targets.services
+        if any(target.service == service.id for target in targets.targets)
+        for chain in discoveries(service, _list_trust(targets))
+        if _in_families(chain.address or "", options.families)
+    ]
+
+
+def _key_lookups(targets: Targets, options: Options) -> list[Chain]:
+    """Ask encrypted resolvers for the keys of hosts that publish one."""
+    names = dict.fromkeys(
+        a_label(endpoint.server_name or endpoint.address)
+        for target in targets.targets
+        for endpoint in target.endpoints
+        if "ech" in endpoint.probes
+    )
+    resolvers = [
+        resolver
+        for resolver in targets.resolvers
+        if resolver.protocol in {"doh", "dot"} and _in_families(resolver.address, options.families)
+    ]
+    return [
+        key_lookup(_resolver_opening(targets, resolver), resolver, names, STREAM_TIMEOUT_S)
+        for resolver in resolvers[:KEY_RESOLVERS]
+        if names
+    ]
 
 
 def _page(host: str, path: str) -> HttpRequest:
@@ -425,6 +498,7 @@ _HANDSHAKE_BYTES: Final = 6000
 _LOOKUP_BYTES: Final = 250
 _DOH_BYTES: Final = 700
 _PAGE_BYTES: Final = 16_000
+_PROXY_BYTES: Final = 2000
 _ANSWERED_HELLO_BYTES: Final = 5000
 
 MAX_BYTES: Final = 880_000
@@ -435,6 +509,10 @@ MAX_ASKED_BYTES: Final = 2_000_000
 """The same with the test for throttling, of which people are told 2.5 MB."""
 
 
+MAX_WAYS_BYTES: Final = 600_000
+"""Of ways around, beside the rest: a dozen of them at eight hosts."""
+
+
 def step_bytes(step: StepSpec) -> int:
     """Estimate what a step costs on the wire, both ways, if it is answered."""
     match step:
@@ -442,8 +520,14 @@ def step_bytes(step: StepSpec) -> int:
             return _DOH_BYTES if step.resolver.protocol == "doh" else _LOOKUP_BYTES
         case TlsHandshake():
             return _HANDSHAKE_BYTES
-        case HelloProbe() | QuicHandshake():
+        case HelloProbe() | QuicHandshake() | EchProbe():
             return _ANSWERED_HELLO_BYTES
+        case ProxyHandshake() | MtprotoKeyProof():
+            return _PROXY_BYTES
+        case SpecialConfig():
+            return _DOH_BYTES
+        case Http3Request():
+            return _HANDSHAKE_BYTES + min(_PAGE_BYTES, step.max_body_bytes)
         case HttpRequest():
             # One that is to last longer than a page is asked of a host that has so much.
             is_long = step.max_body_bytes > MAX_BODY_BYTES
@@ -459,4 +543,9 @@ def _budget(
     everything = [*controls, *lookups, *chains]
     total = sum(step_bytes(step) for chain in everything for step in chain.steps)
     limit = MAX_ASKED_BYTES if "throttling" in options.asked else MAX_BYTES
-    return Budget(sockets=len(everything), bytes=total, max_bytes=max(limit, total + total // 2))
+    return Budget(
+        sockets=len(everything),
+        bytes=total,
+        max_bytes=max(limit, total + total // 2),
+        ways_bytes=MAX_WAYS_BYTES if options.ways else 0,
+    )

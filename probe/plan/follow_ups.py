@@ -62,9 +62,10 @@ within two (IMC 2022); a dozen reaches the border of any country."""
 
 _LABEL: Final = 63
 
-Asked = Literal["locate", "residual", "throttling"]
+Asked = Literal["locate", "residual", "throttling", "key"]
 """``locate``: at which hop hellos are interfered with. ``residual``: whether a harmless
-name fails after a forbidden one, and for how long. ``throttling``: longer transfers."""
+name fails after a forbidden one, and for how long. ``throttling``: longer transfers.
+``key``: whether data centres hold the key of their service."""
 
 _ASKED_FOR: Final[dict[Asked, FollowUp]] = {
     "locate": "hop",
@@ -111,7 +112,7 @@ def follow_ups_of(
         found += _beside_request(targets, chain, other)
     if MtprotoHandshake in kinds:
         found += _beside_mtproto(chain, other)
-    wanted = {_ASKED_FOR[one] for one in asked}
+    wanted = {_ASKED_FOR[one] for one in asked if one in _ASKED_FOR}
     return [one for one in found if one.trigger != "asked" or one.follow_up in wanted]
 
 

@@ -30,7 +30,14 @@ from probe.model.step import (
 from probe.net.api import ByteStream, ProxyAddress, TcpConnection
 from probe.run.limits import Limits
 from probe.steps.context import Context
-from probe.steps.dns_lookup import doh_lookup, stream_lookup, system_lookup, udp_lookup
+from probe.steps.dns_lookup import (
+    doh_lookup,
+    doq_lookup,
+    stream_lookup,
+    system_lookup,
+    udp_lookup,
+)
+from probe.steps.doq_session import DoqSession
 from probe.steps.ech_probe import ech_probe
 from probe.steps.hello_probe import hello_probe
 from probe.steps.http3_request import http3_request
@@ -170,6 +177,7 @@ class _Walker:
         self._session: MtprotoSession | None = None
         self._connection: TcpConnection | None = None
         self._stream: ByteStream | None = None
+        self._doq: DoqSession | None = None
 
     async def take(self, spec: StepSpec, stack: AsyncExitStack) -> list[Observation]:
         match spec:
@@ -201,7 +209,7 @@ class _Walker:
                 async with self._limits.transfers:
                     return [await http_request(self._context, spec, self._stream, self._connection)]
             case DnsLookup():
-                return await self._lookup(spec)
+                return await self._lookup(spec, stack)
             case UdpProbe() | QuicHandshake() | Http3Request():
                 return [await self._datagrams(spec)]
             case ProxyHandshake():
@@ -297,14 +305,14 @@ class _Walker:
             )
         return row
 
-    async def _lookup(self, spec: DnsLookup) -> list[Observation]:
-        rows = await self._asked(spec)
+    async def _lookup(self, spec: DnsLookup, stack: AsyncExitStack) -> list[Observation]:
+        rows = await self._asked(spec, stack)
         for row in rows[:1]:
             if row.failure is None:
                 self._heard(spec, row.accepted_addresses())
         return rows
 
-    async def _asked(self, spec: DnsLookup) -> list[Observation]:
+    async def _asked(self, spec: DnsLookup, stack: AsyncExitStack) -> list[Observation]:
         match spec.resolver.protocol:
             case "system":
                 await self._limits.pacer.wait_turn()
@@ -320,6 +328,14 @@ class _Walker:
                 assert self._stream is not None
                 assert self._connection is not None
                 return await doh_lookup(self._context, spec, self._stream, self._connection)
+            case "doq":
+                if self._doq is None:
+                    await self._limits.pacer.wait_turn()
+                    resolver = spec.resolver
+                    await self._limits.hello(network_of(resolver.address), resolver.server_name)
+                    self._doq = DoqSession(self._context.run, resolver)
+                    stack.push_async_callback(self._doq.leave)
+                return await doq_lookup(self._context, spec, self._doq)
         assert_never(spec.resolver.protocol)
 
     def _answered(self, spec: DnsLookup, addresses: Sequence[str]) -> None:

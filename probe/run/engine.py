@@ -8,7 +8,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import trio
@@ -25,6 +25,7 @@ from probe.model.observation import Observation
 from probe.model.step import Chain, DnsLookup, HttpRequest, Owner, Plan, Trigger
 from probe.net.api import Network, ProxyAddress
 from probe.net.tls import TrustStores
+from probe.run import ways
 from probe.run.chain import Listener, Progress, walk, way_of
 from probe.run.heartbeat import Heartbeat
 from probe.run.lag import LagMeter
@@ -40,6 +41,7 @@ from probe.verdict.controls import (
     passed_controls,
     usual_connect,
 )
+from probe.verdict.judge import judge
 from probe.verdict.pace import rate
 from probe.wire.addresses import is_bogon, is_expected, parse_ranges
 
@@ -66,6 +68,14 @@ _ONCE_A_PLACE = frozenset({"other_port", "udp_twin", "neighbour", "harmless_else
 
 _ONCE_AN_ENDPOINT = frozenset({"paired", "ech", "ech_other_name", "tiny_writes", "name_elsewhere"})
 """Follow-ups whose answer is the same at each of a name's addresses, and that cost."""
+
+
+class _Allowance(NamedTuple):
+    """What the present part of a run may spend: until so many bytes, for so long."""
+
+    since: float
+    up_to_bytes: int
+    patience_s: float
 
 
 @dataclass
@@ -104,6 +114,8 @@ class Engine:
         self._trials: list[Trial] = []
         self._sent_away: set[str] = set()
         self._fresh: list[FreshEndpoint] = []
+        self._places = list(self.proxies)
+        self._allowance: _Allowance | None = None
         # Hosts to which failing names may be sent are not asked how the line is.
         apart = {(c.address, c.port) for c in self.plan.follow_ups if _is_apart(c)}
         self._known_good = [c for c in self.plan.controls if c.follow_up is None]
@@ -129,6 +141,7 @@ class Engine:
             next_id=lambda: f"o{next(self._ids):05d}",
             lag_since=self._lag.since,
         )
+        self._allowance = _Allowance(self._run.started, self.plan.budget.max_bytes, PATIENCE_S)
         self._counts.total = (
             len(self.plan.controls) + len(self.plan.lookups) + len(self.plan.chains)
         )
@@ -150,11 +163,13 @@ class Engine:
                 background.start_soon(self._heartbeat.run)
                 for chain in (*self.plan.lookups, *self.plan.chains):
                     nursery.start_soon(self._start, chain)
-        if not is_usable(self.observations) or not self._has_failures():
+        if not is_usable(self.observations):
             return
-        await self._controls_again()
-        await self._elsewhere()
-        await self._asked_for()
+        if self._has_failures():
+            await self._controls_again()
+            await self._elsewhere()
+            await self._asked_for()
+        await self._ways_around()
 
     async def _record_routes(self) -> None:
         """Record what the routing table says; a host without any route measures nothing."""
@@ -291,9 +306,11 @@ class Engine:
 
     def may_spend(self) -> bool:
         """Tell whether the run has used less bytes and time than it may."""
-        assert self._run is not None
-        passed_s = self.network.now() - self._run.started
-        return self._counts.bytes < self.plan.budget.max_bytes and passed_s < PATIENCE_S
+        assert self._allowance is not None
+        passed_s = self.network.now() - self._allowance.since
+        return self._counts.bytes < self._allowance.up_to_bytes and (
+            passed_s < self._allowance.patience_s
+        )
 
     def may_hedge(self) -> bool:
         """On a slow line silence is nothing to wonder at, and more load makes it slower."""
@@ -313,7 +330,7 @@ class Engine:
         """Carry out one attempt and record it; addresses that it learns are measured too."""
         placed = msgspec.structs.replace(chain, address=address)
         context = self._context(placed, self._next_chain_id(), number)
-        way = way_of(placed, address, self.proxies)
+        way = way_of(placed, address, self._places)
         listener = Listener(self._record, self._heard, self._found, progress or Progress())
         return await walk(placed, context, way, self._limits, listener)
 
@@ -364,6 +381,35 @@ class Engine:
                     silent = silent + 1 if is_dropped and failure in TIMEOUTS else 0
                     if failure not in {*TIMEOUTS, *UNREACHABLE}:
                         break
+
+    async def _ways_around(self) -> None:
+        """Try ways around at what the direct way does not reach, if the plan has any."""
+        if not any(chain.trigger == "way" for chain in self.plan.follow_ups):
+            return
+        chosen = ways.choose(self.plan.follow_ups, self._trials, judge(self.observations))
+        self._allowance = _Allowance(
+            self.network.now(),
+            self._counts.bytes + self.plan.budget.ways_bytes,
+            ways.PATIENCE_S,
+        )
+        async with trio.open_nursery() as nursery:
+            for chain in ways.learning(self.plan.follow_ups, chosen):
+                nursery.start_soon(self.attempt, chain, chain.address, 1)
+        placed = [one for one in chosen if one.address is not None]
+        for chain, place in ways.at_fresh(chosen, self._fresh, len(self._places)):
+            self._places.append(place)
+            placed.append(ways.Placed(chain, None))
+        self._counts.total += len(placed)
+        limiter = trio.CapacityLimiter(ways.AT_ONCE)
+        async with trio.open_nursery() as nursery:
+            for chain, address in placed:
+                nursery.start_soon(self._way, limiter, chain, address)
+
+    async def _way(self, limiter: trio.CapacityLimiter, chain: Chain, address: str | None) -> None:
+        async with limiter:
+            if self.may_spend():
+                await Trial(self, chain, address).run()
+        self._counts.done += 1
 
     async def _residual(self, chain: Chain, address: str | None) -> None:
         """Try a harmless name until it passes: how long is the place closed?"""

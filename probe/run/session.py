@@ -135,6 +135,12 @@ def _proxy_secrets(proxies: Sequence[ProxyAddress]) -> list[str]:
     return [
         secret
         for proxy in proxies
-        for secret in (proxy.address, proxy.username, proxy.password)
+        for secret in (
+            proxy.address,
+            proxy.username,
+            proxy.password,
+            proxy.domain,
+            proxy.secret.hex(),
+        )
         if secret
     ]

@@ -151,6 +151,8 @@ class Trial:
         if last.step == "dns" and last.failure not in TIMEOUTS | _WORTH_ASKING_AGAIN:
             return True  # an answer, if not the one hoped for
         if last.step in {"tls", "mtproto"} and last.failure in TIMEOUTS:
+            if self.chain.tactic != "none":
+                return True  # the kernel's retransmissions were the other tries
             # A second form of hello with the same name that fails alike is the second try.
             trigger = self._trigger_of(last)
             if trigger in self._separated:
@@ -167,7 +169,7 @@ class Trial:
 
     def _begin(self, trigger: Trigger) -> None:
         """Start what the plan declares for an outcome, once, beside whatever runs."""
-        if trigger in self._separated or self.chain.proxy_id is not None:
+        if trigger in self._separated or self.chain.tactic != "none":
             return
         done = self._separated[trigger] = trio.Event()
         assert self._nursery is not None
@@ -233,7 +235,7 @@ class Trial:
 
     async def _after_success(self) -> None:
         chain = self.chain
-        if chain.proxy_id is not None or self.address is None or chain.follow_up is not None:
+        if chain.tactic != "none" or self.address is None or chain.follow_up is not None:
             return
         last = next(rows[-1] for rows in self.attempts if rows and rows[-1].failure is None)
         await self._also("passed")

@@ -5,5 +5,5 @@ know where facts come from, and nothing here depends on time, order or chance:
 judging stored facts again gives the same verdicts.
 """
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Counts up with every change that can alter a verdict."""

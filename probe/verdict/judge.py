@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from probe.model.observation import STEPS, Observation
+from probe.model.observation import STEPS, TACTICS, Observation, Tactic
 from probe.model.verdict import (
     BLOCKED_STATES,
     BenignCause,
@@ -16,6 +16,7 @@ from probe.model.verdict import (
     Verdict,
 )
 from probe.verdict import RULES_VERSION
+from probe.verdict.circumvention import PROXIES, judge_seen, judge_tried
 from probe.verdict.connects import judge_connect, judge_later_silence, judge_loss, judge_ports
 from probe.verdict.controls import Controls, assess
 from probe.verdict.finding import Finding, found
@@ -36,7 +37,7 @@ _RANK: Final[tuple[State, ...]] = (
     "likely_blocked",
     "blocked",
 )
-_Key = tuple[str, str, str | None]
+_Key = tuple[str, Tactic, str | None]
 
 
 def judge(rows: Sequence[Observation]) -> list[Verdict]:
@@ -53,11 +54,18 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
             continue
         if row.ip_version == 6 and row.step != "dns" and not around.controls.ipv6_works:
             continue
-        by_target[row.target_id, row.tactic, row.proxy_id].append(row)
-    return [
-        _judge_target(by_target[key], around)
-        for key in sorted(by_target, key=lambda key: (key[0], key[1] != "none", key[2] or ""))
-    ]
+        is_proxy = row.tactic in PROXIES
+        by_target[row.target_id, row.tactic, row.proxy_id if is_proxy else None].append(row)
+    judged: list[Verdict] = []
+    for key, own in by_target.items():
+        if key[1] == "none":
+            direct = _judge_target(own, around)
+            judged += [direct, *judge_seen(direct, own, around)]
+        elif key[1] in PROXIES:
+            judged.append(_judge_target(own, around))
+        elif (tried := judge_tried(own, around)) is not None:
+            judged.append(tried)
+    return sorted(judged, key=key_in_file)
 
 
 def judge_all(
@@ -73,9 +81,9 @@ def judge_all(
     return sorted([*verdicts, *unmeasured(rows, list(missing))], key=key_in_file)
 
 
-def key_in_file(verdict: Verdict) -> tuple[str, bool, str]:
+def key_in_file(verdict: Verdict) -> tuple[str, int, str]:
     """Return what tells a run's verdicts apart, and orders them."""
-    return verdict.target_id, verdict.tactic != "none", verdict.proxy_id or ""
+    return verdict.target_id, TACTICS.index(verdict.tactic), verdict.proxy_id or ""
 
 
 def unmeasured(
@@ -223,7 +231,7 @@ def judge_member(member: Member, around: Surroundings) -> Finding | None:
     if any(place.is_ok() for place in member.places):
         return denied
     # The place that came furthest says most: beyond it lies what is broken.
-    order = ("route", "dns", "tcp", "proxy", "tls", "http", "mtproto")
+    order = ("route", "dns", "tcp", "proxy", "tls", "http", "mtproto", "mtproto_key")
     findings = [judge_place(place, member, around) for place in member.places if place.attempts]
     findings.sort(
         key=lambda one: (order.index(one.stage or "route"), one.state in BLOCKED_STATES),
@@ -256,6 +264,8 @@ def judge_place(place: Place, member: Member, around: Surroundings) -> Finding:
         return judge_connect(place, member, failed, around)
     if last.step == "mtproto":
         return judge_mtproto(place, failed)
+    if last.step == "mtproto_key":
+        return found("mtproto.key", None, failed)
     if last.step == "http":
         return judge_transfer(place, failed, around)
     return judge_hello(place, failed, around)

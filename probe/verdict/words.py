@@ -1,8 +1,9 @@
 """Verdicts in plain words: a summary per target, and the three answers of a run."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from probe.model.observation import TACTICS, Tactic
 from probe.model.verdict import BLOCKED_STATES, BenignCause, Mechanism, State, Verdict
 
 STATE_WORDS: Final[dict[State, str]] = {
@@ -57,6 +58,33 @@ CAUSE_WORDS: Final[dict[BenignCause, str]] = {
     "clock_skew": "the clock of this device is wrong",
     "local_interception": "a VPN, antivirus or gateway intercepts connections",
     "own_load": "this device is busy",
+}
+
+
+TACTIC_WORDS: Final[dict[Tactic, str]] = {
+    "none": "the direct way",
+    "socks5": "socks5",
+    "http_connect": "http_connect",
+    "mtproxy": "mtproxy",
+    "encrypted_dns": "encrypted DNS",
+    "ipv4": "IPv4",
+    "ipv6": "IPv6",
+    "other_port": "another port",
+    "segment_split": "hello split into segments",
+    "record_split": "hello split into records",
+    "tls12": "hello without TLS 1.3",
+    "chrome": "Chrome's hello",
+    "firefox": "Firefox's hello",
+    "safari": "Safari's hello",
+    "ech": "encrypted hello (ECH)",
+    "http3": "HTTP/3",
+    "abridged": "MTProto abridged",
+    "intermediate": "MTProto intermediate",
+    "padded": "MTProto padded",
+    "full": "MTProto full",
+    "http_transport": "MTProto over HTTP",
+    "websocket": "MTProto over WebSocket",
+    "special_config": "fresh addresses (special config)",
 }
 
 
@@ -151,23 +179,91 @@ def _how(verdicts: Sequence[Verdict]) -> str:
 
 def _what_works(verdicts: Sequence[Verdict]) -> str:
     direct = _direct(verdicts)
-    around = [v for v in verdicts if v.tactic != "none"]
-    working = [v for v in around if v.state == "ok"]
-    by_proxy: dict[str, list[Verdict]] = {}
-    for verdict in around:
-        by_proxy.setdefault(verdict.proxy_id or verdict.tactic, []).append(verdict)
+    ok = sum(v.state == "ok" for v in direct)
+    by_way = {way.name: way for way in ways_of(verdicts)}
+    working = [way for way in by_way.values() if way.n_ok]
     if working:
         parts = [
-            f"{name} ({of[0].tactic}): {sum(v.state == 'ok' for v in of)}/{len(of)} targets"
-            for name, of in sorted(by_proxy.items())
-            if any(v.state == "ok" for v in of)
+            f"{way.name}: {way.n_ok}/{way.n_total}{' targets' if way.is_proxy else ''}"
+            for way in working[:_WAYS_SAID]
         ]
-        return "; ".join(parts) + " · rule target.reachable"
-    ok = sum(v.state == "ok" for v in direct)
-    if ok == len(direct):
+        more = f"; and {len(working) - _WAYS_SAID} more ways" if len(working) > _WAYS_SAID else ""
+        # The direct way leaves members; a proxy was tried at everything.
+        what = "" if working[0].is_proxy else " of what fails directly"
+        rule_id = next(v.rule_id for v in working[0].verdicts if v.n_ok)
+        return f"{'; '.join(parts)}{more}{what} · rule {rule_id}"
+    if ok == len(direct) and not by_way:
         return f"The direct way: {ok}/{len(direct)} targets."
-    tried = f"; tried and not working: {', '.join(sorted(by_proxy))}" if by_proxy else ""
-    none_tried = "" if by_proxy else "; no way around was tried (--proxy)"
+    tried = f"; tried and not working: {', '.join(by_way)}" if by_way else ""
+    is_asked = any(v.tactic not in _SEEN_ANYWAY for v in verdicts)
+    hint = "" if is_asked else "; --ways tries ways around, --proxy one of yours"
     partly = [f"{v.target_id} {v.n_ok}/{v.n_total}" for v in direct if v.state != "ok" and v.n_ok]
     some = f" in full, in part {', '.join(partly[:3])}" if partly else ""
-    return f"Directly {ok}/{len(direct)} targets{some}{tried}{none_tried}."
+    return f"Directly {ok}/{len(direct)} targets{some}{tried}{hint}."
+
+
+_WAYS_SAID: Final = 4
+
+_SEEN_ANYWAY: Final = frozenset(
+    {"none", "encrypted_dns", "ipv4", "ipv6", "other_port", "websocket"}
+)
+"""Ways that show in the direct measurement."""
+
+
+class WayAround(NamedTuple):
+    """One way and what it came to: ``n_ok`` of ``n_total`` members, or targets of a proxy."""
+
+    name: str
+    tactic: Tactic
+    n_ok: int
+    n_total: int
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def is_proxy(self) -> bool:
+        """The person named it; it is counted by targets."""
+        return self.tactic in {"socks5", "http_connect", "mtproxy"}
+
+
+Result = Literal["works", "works_in_part", "does_not", "not_tested"]
+
+RESULT_WORDS: Final[dict[Result, str]] = {
+    "works": "works",
+    "works_in_part": "in part",
+    "does_not": "does not",
+    "not_tested": "not tested",
+}
+
+
+def result_of(n_ok: int, n_total: int) -> Result:
+    """Say what n of N is, never rounded to all or none."""
+    if not n_total:
+        return "not_tested"
+    if n_ok == n_total:
+        return "works"
+    return "works_in_part" if n_ok else "does_not"
+
+
+def untested(verdicts: Sequence[Verdict]) -> list[Tactic]:
+    """Return the ways of which a run says nothing; proxies are the person's to name."""
+    known = {verdict.tactic for verdict in verdicts if verdict.n_total}
+    return [t for t in TACTICS if t not in known | {"none", "socks5", "http_connect", "mtproxy"}]
+
+
+def ways_of(verdicts: Sequence[Verdict]) -> list[WayAround]:
+    """Gather a run's ways around, those that work best first."""
+    grouped: dict[tuple[Tactic, str | None], list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.tactic != "none" and verdict.n_total:
+            grouped.setdefault((verdict.tactic, verdict.proxy_id), []).append(verdict)
+    found = []
+    for (tactic, proxy_id), of in grouped.items():
+        if proxy_id is not None:
+            name = f"{proxy_id} ({TACTIC_WORDS[tactic]})"
+            n_ok, n_total = sum(v.state == "ok" for v in of), len(of)
+        else:
+            name = TACTIC_WORDS[tactic]
+            n_ok, n_total = sum(v.n_ok for v in of), sum(v.n_total for v in of)
+        found.append(WayAround(name, tactic, n_ok, n_total, tuple(of)))
+    found.sort(key=lambda way: (-way.n_ok / way.n_total, -way.n_total, TACTICS.index(way.tactic)))
+    return found

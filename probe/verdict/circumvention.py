@@ -1,0 +1,210 @@
+"""What gets around a block: one verdict per target and tactic.
+
+A tactic is judged over the members that the direct way does not reach: it works at n of
+those N. Some ways were tried for that; others show in the facts of the run anyway, as
+another address family does. A way of which nothing is known has no verdict.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from probe.model import failure as failures
+from probe.model.observation import Observation, Tactic
+from probe.model.verdict import Evidence, Verdict
+from probe.verdict import RULES_VERSION
+from probe.verdict.connects import judge_later_silence
+from probe.verdict.controls import Controls
+from probe.verdict.members import Member, Place, gather
+from probe.verdict.pace import is_slow
+from probe.verdict.rules import RULES
+from probe.verdict.surroundings import Surroundings
+from probe.verdict.transfers import judge_page
+from probe.verdict.words import summarise
+
+PROXIES: Final[frozenset[Tactic]] = frozenset({"socks5", "http_connect", "mtproxy"})
+"""Ways that the person named: judged for a whole target, like the direct one."""
+
+_ENCRYPTED: Final = frozenset({"dot", "doh", "doq"})
+
+_USUAL_PORT: Final = 443
+
+
+class _Outcome(NamedTuple):
+    """What a way came to at one member, and the rows that say so."""
+
+    works: bool
+    rows: tuple[Observation, ...]
+
+
+_Outcomes = Mapping[str, _Outcome]
+
+
+def judge_tried(rows: Sequence[Observation], around: Surroundings) -> Verdict | None:
+    """Judge one tactic that was tried at a target, None if nothing was found out."""
+    members = gather(row for row in rows if row.failure != failures.SKIPPED)
+    outcomes = {
+        name: _Outcome(
+            any(_works(place, around) for place in member.places),
+            tuple(last for place in member.places for rows in place.attempts for last in rows[-1:]),
+        )
+        for name, member in members.items()
+        if any(place.attempts for place in member.places)
+    }
+    return _verdict(rows[0], rows[0].tactic, outcomes, around.controls) if outcomes else None
+
+
+def judge_seen(
+    direct: Verdict, rows: Sequence[Observation], around: Surroundings
+) -> Iterator[Verdict]:
+    """Judge the ways that the direct measurement shows by itself, for members that it fails.
+
+    ``rows`` are the target's own of the direct way.
+    """
+    if direct.control_state == "failed" or not rows:
+        return
+    failing = set(direct.failed_members)
+    members = {name: member for name, member in gather(rows).items() if name in failing}
+    seen: dict[Tactic, _Outcomes] = {
+        "encrypted_dns": _encrypted_dns(members, around),
+        **_families(members, around),
+        "other_port": _other_port(members, around),
+        "websocket": _websocket(direct, members, around),
+    }
+    for tactic, outcomes in seen.items():
+        if outcomes:
+            yield _verdict(rows[0], tactic, outcomes, around.controls)
+
+
+def _works(place: Place, around: Surroundings) -> bool:
+    """Whether a place gives what it should, at a pace that is of use."""
+    if not place.is_ok() or judge_page(place) is not None or judge_later_silence(place) is not None:
+        return False
+    last = [rows[-1] for rows in place.attempts if rows[-1].failure is None]
+    return not all(is_slow(row, around.rows) for row in last)
+
+
+def _rows_of(places: Iterable[Place]) -> tuple[Observation, ...]:
+    return tuple(rows[-1] for place in places for rows in place.attempts)
+
+
+def _outcome(places: Sequence[Place], around: Surroundings) -> _Outcome:
+    return _Outcome(any(_works(place, around) for place in places), _rows_of(places))
+
+
+def _encrypted_dns(members: Mapping[str, Member], around: Surroundings) -> _Outcomes:
+    """The host at an address that an encrypted resolver gave."""
+    cut = tuple(
+        row
+        for row in around.resolvers
+        if row.role == "resolver" and row.step in {"tcp", "tls"} and row.failure is not None
+    )
+    found = {}
+    for name, member in members.items():
+        asked = [
+            row
+            for row in member.lookups
+            if row.resolver_protocol in _ENCRYPTED and row.failure != failures.SKIPPED
+        ]
+        addresses = {
+            address for row in asked if row.failure is None for address in row.accepted_addresses()
+        }
+        places = [p for p in member.places if p.address in addresses and p.attempts]
+        if places:
+            found[name] = _outcome(places, around)
+        elif member.lookups and not addresses and (asked or cut):
+            found[name] = _Outcome(works=False, rows=(*asked, *cut))
+    return found
+
+
+def _families(members: Mapping[str, Member], around: Surroundings) -> dict[Tactic, _Outcomes]:
+    """Either address family, where a target has both."""
+    split: dict[Tactic, dict[str, list[Place]]] = {"ipv4": {}, "ipv6": {}}
+    for name, member in members.items():
+        for place in member.places:
+            if place.address is not None and place.attempts:
+                family: Tactic = "ipv6" if ":" in place.address else "ipv4"
+                split[family].setdefault(name, []).append(place)
+    if not all(split.values()):
+        return {}
+    return {
+        family: {name: _outcome(places, around) for name, places in of.items()}
+        for family, of in split.items()
+    }
+
+
+def _other_port(members: Mapping[str, Member], around: Surroundings) -> _Outcomes:
+    """Another port than the one that applications try first."""
+    found = {}
+    for name, member in members.items():
+        ports = {place.port for place in member.places if place.attempts}
+        usual = _USUAL_PORT if _USUAL_PORT in ports else min((p for p in ports if p), default=None)
+        others = [p for p in member.places if p.attempts and p.port != usual]
+        if others and len(ports) > 1:
+            found[name] = _outcome(others, around)
+    return found
+
+
+def _websocket(direct: Verdict, members: Mapping[str, Member], around: Surroundings) -> _Outcomes:
+    """A data centre by its web host, which another target of the service measures.
+
+    The two are one member's by their group's name. A target whose own hosts greet with
+    TLS has no use for it.
+    """
+    found: dict[str, _Outcome] = {}
+    theirs: dict[str, list[Observation]] = defaultdict(list)
+    for row in around.rows:
+        is_other = row.service_id == direct.service_id and row.target_id != direct.target_id
+        if is_other and row.role == "test" and row.mtproto_transport == "websocket":
+            theirs[row.member].append(row)
+    for name, member in members.items():
+        bare = all(
+            row.step in {"tcp", "mtproto", "mtproto_key"}
+            for place in member.places
+            for rows in place.attempts
+            for row in rows
+        )
+        if bare and not member.lookups and theirs[name]:
+            own = tuple(theirs[name])
+            found[name] = _Outcome(any(row.failure is None for row in own), own)
+    return found
+
+
+def _verdict(
+    first: Observation, tactic: Tactic, outcomes: _Outcomes, controls: Controls
+) -> Verdict:
+    """Say at how many of its members a way works."""
+    n_total = len(outcomes)
+    failed = tuple(name for name, outcome in sorted(outcomes.items()) if not outcome.works)
+    n_ok = n_total - len(failed)
+    rule_id = "way.fails" if not n_ok else ("way.works" if not failed else "way.partial")
+    if controls.state == "failed":
+        rule_id, n_ok, n_total = "controls.failed", 0, 0
+    rows = [row for outcome in outcomes.values() for row in outcome.rows]
+    verdict = Verdict(
+        target_id=first.target_id or "",
+        service_id=first.service_id or "",
+        combination_rule=first.combination_rule or "any_of",
+        tactic=tactic,
+        state=RULES[rule_id].state,
+        benign_cause=controls.cause if controls.state == "failed" else None,
+        rule_id=rule_id,
+        rules_version=RULES_VERSION,
+        n_ok=n_ok,
+        n_total=n_total,
+        attempts=len({row.chain_id for row in rows}),
+        control_state=controls.state,
+        controls_ok=controls.n_ok,
+        controls_total=controls.n_total,
+        failed_members=failed,
+        reasons=tuple(sorted({row.observation_id for row in rows})),
+        evidence=Evidence(
+            n_failed=sum(row.failure is not None for row in rows),
+            n_tried=len(rows),
+            contrast_ok=0,
+            contrast_tried=0,
+        ),
+    )
+    return msgspec.structs.replace(verdict, summary=summarise(verdict))
