@@ -194,6 +194,7 @@ def ways_document(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
             "n_ok": verdict.n_ok,
             "n_total": verdict.n_total,
             "failed_members": verdict.failed_members,
+            "with_encrypted_dns": verdict.with_encrypted_dns,
         }
         for verdict in verdicts
         if verdict.tactic != "none"
@@ -207,6 +208,7 @@ def ways_document(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
             "n_ok": 0,
             "n_total": 0,
             "failed_members": (),
+            "with_encrypted_dns": False,
         }
         for tactic in untested(verdicts)
     ]

@@ -22,6 +22,8 @@ from probe.cli.proxies_words import CLOCK_LIMIT_S, clock_offset_s, columns, qr_l
 from probe.cli.render import style_of
 from probe.cli.supervise import run_supervised
 from probe.model import failure as failures
+from probe.model.step import PUBLIC_TRUST
+from probe.net.tls import TrustError, TrustStores
 from probe.net.trio_network import TrioNetwork
 from probe.run.proxies import Candidate, ProxyChecked, ProxyResult, check_proxies, new_candidate
 from probe.steps.proxy_try import Terms
@@ -31,6 +33,7 @@ from probe.wire.proxy_links import BadLinkError, looks_like_link, parse_link
 MAX_INPUT_BYTES: Final = 8 * 1024 * 1024
 """Of all files and standard input together: some 50 000 links."""
 
+_GIVEN_ANCHORS: Final = "anchors"
 _SCHEMA_VERSION: Final = "1.0"
 _NO_NETWORK: Final = "not enough data: this device has no way to the internet"
 
@@ -68,7 +71,12 @@ def _proxies(args: argparse.Namespace) -> int:
     if args.format == "ndjson":
         counts = {"proxies_total": len(candidates), "bad_links_total": len(bad)}
         _print_json({"type": "run_started", "dc": args.dc, "tries": args.tries, **counts})
-    terms = Terms(_destination(args.dc), args.dc, float(args.timeout), secrets.token_bytes)
+    trust, trust_key = _trust(args.anchors)
+    terms = Terms(
+        *(_destination(args.dc), args.dc, float(args.timeout), secrets.token_bytes),
+        trust=trust,
+        trust_key=trust_key,
+    )
     results = _run(candidates, terms, args.tries, _subscriber(args))
     _print_results(args, results, bad)
     if _has_no_network(results):
@@ -142,6 +150,19 @@ def _destination(dc: int) -> tuple[str, int]:
                 if (end.dc_id, end.port, ip_version(end.address)) == (dc, 443, 4):
                     return end.address, end.port
     raise CommandError(EXIT_BAD_INPUT, [f"the built-in list has no data centre {dc}: reinstall"])
+
+
+def _trust(anchors: str | None) -> tuple[TrustStores, str]:
+    """Return what WEB proxies' certificates are verified by."""
+    if anchors is None:
+        return TrustStores(), PUBLIC_TRUST
+    pem = _read(anchors, MAX_INPUT_BYTES).decode("ascii", "replace")
+    trust = TrustStores({_GIVEN_ANCHORS: [pem]})
+    try:
+        trust.context(_GIVEN_ANCHORS, ())
+    except TrustError:
+        raise CommandError(EXIT_BAD_INPUT, [f"{anchors}: not certificates in PEM"]) from None
+    return trust, _GIVEN_ANCHORS
 
 
 def _run(

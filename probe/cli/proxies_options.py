@@ -14,16 +14,16 @@ def add_proxies_parser(commands: Any) -> None:
         "proxies",
         help="try proxies by Telegram's own handshake and rank them",
         description="Ask a data centre of Telegram for an answer through each proxy: SOCKS5, "
-        "SOCKS4, HTTP CONNECT, MTProxy (plain, dd, ee). Nothing is stored or uploaded, and "
-        "no account is needed. Whoever runs your network sees that you connect to the proxies.",
+        "SOCKS4, HTTP CONNECT, MTProxy (plain, dd, ee), WEB proxy. Nothing is stored or uploaded, "
+        "and no account is needed. Whoever runs your network sees that you connect to the proxies.",
     )
     proxies.add_argument(
         "items",
         nargs="*",
         default=["-"],
         metavar="LINK|FILE|-",
-        help="tg://proxy?…, https://t.me/proxy?…, tg://socks?…, socks5://…, socks4://…, "
-        "http://…; a file with one a line; - for standard input (the default)",
+        help="tg://proxy?…, https://t.me/proxy?…, tg://webproxy?…, tg://socks?…, socks5://…, "
+        "socks4://…, http://…; a file with one a line; - for standard input (the default)",
     )
     proxies.add_argument(
         "--tries", type=_whole(1, MAX_TRIES), default=3, metavar="N", help="of each (default: 3)"
@@ -37,6 +37,12 @@ def add_proxies_parser(commands: Any) -> None:
     )
     proxies.add_argument(
         "--dc", type=_whole(1, 5), default=2, metavar="N", help="data centre (default: 2)"
+    )
+    proxies.add_argument(
+        "--anchors",
+        metavar="FILE",
+        help="certificates (PEM) to trust for WEB proxies in place of the public authorities: "
+        "for a proxy of your own that has no public one",
     )
     proxies.add_argument(
         "--show", action="store_true", help="name each proxy's host and port (never its secret)"

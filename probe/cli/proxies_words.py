@@ -7,6 +7,8 @@ from typing import Any, Final
 from probe.cli.render import Style
 from probe.run.proxies import ProxyResult
 from probe.steps.proxy_try import CANNOT_REACH, REFUSED, REPLAY, UNKNOWN, WRONG_RECORD, Phase, Try
+from probe.steps.web_proxy import NO_BRIDGE, UNKNOWN_BRIDGE, WRONG_FRAMES
+from probe.steps.web_proxy import REFUSED as WEB_REFUSED
 from probe.wire.proxy_links import Kind
 
 KINDS: Final[dict[Kind, str]] = {
@@ -16,12 +18,15 @@ KINDS: Final[dict[Kind, str]] = {
     "mtproxy": "MTProxy",
     "mtproxy_dd": "MTProxy dd",
     "mtproxy_ee": "MTProxy ee",
+    "web": "WEB proxy",
 }
 
 PHASES: Final[dict[Phase, str]] = {
     "name": "name lookup",
     "tcp": "TCP",
     "proxy": "proxy",
+    "tls": "TLS",
+    "web": "website",
     "fake_tls": "fake TLS",
     "secret": "secret",
     "mtproto": "MTProto",
@@ -39,6 +44,8 @@ _NO_ANSWER: Final[dict[Phase, str]] = {
     "name": "no answer",
     "tcp": "no answer to connecting",
     "proxy": "connected, and no answer to the request",
+    "tls": "connected, and no answer to the hello",
+    "web": "shakes hands, and does not answer the request",
     "fake_tls": "connected, and no answer to the hello: the secret is wrong, or the hello is "
     "dropped",
     "secret": "connected, and no answer: the secret is wrong, or data is dropped on the way",
@@ -47,6 +54,8 @@ _NO_ANSWER: Final[dict[Phase, str]] = {
 }
 _CUT_OFF: Final[dict[Phase, str]] = {
     "proxy": "closes the connection instead of answering",
+    "tls": "cuts the connection off on the hello: the site does, or a filter",
+    "web": "shakes hands, and then cuts the connection off",
     "fake_tls": "cuts the connection off on the hello: the proxy does, or a filter",
     "secret": "closes the connection: the secret is wrong, or it reaches no data centre",
     "mtproto": "the way is open, and then cut off",
@@ -65,6 +74,17 @@ _WORDS: Final = {
     f"{UNKNOWN}mtproto_error_404": "a data centre answers, and does not understand",
     f"{UNKNOWN}mtproto_error_429": "a data centre answers: too many connections from there",
     f"{UNKNOWN}mtproto_error_444": "answers that there is no such data centre",
+    NO_BRIDGE: "the site shows its public page: the secret is wrong, no proxy is there any more, "
+    "or somebody intercepts",
+    UNKNOWN_BRIDGE: "a proxy's page, of a kind that cannot be checked from here",
+    WEB_REFUSED: "the site refuses",
+    WRONG_FRAMES: "the site breaks off its own protocol",
+    "ssl_unknown_authority": "a certificate that no public authority signed: not the site's, or "
+    "not ready yet",
+    "ssl_invalid_hostname": "another site's certificate",
+    "ssl_invalid_certificate": "a certificate that is not valid",
+    "ssl_failed_handshake": "no TLS that fits",
+    "http_request_failed": "answers with something else than HTTP",
     "dns_nxdomain_error": "no such host",
     "connection_refused": "nobody listens there",
     "host_unreachable": "no way to the host",

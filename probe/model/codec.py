@@ -50,6 +50,7 @@ ADDED_IN_1_2: Final = frozenset(
         "mtproto_key",
         "config_endpoints",
         "config_expires",
+        "with_encrypted_dns",
     }
 )
 """The same of schema versions 1.0 and 1.1."""

@@ -31,6 +31,9 @@ PublicKey = Annotated[str, Meta(max_length=4000)]
 Probe = Literal["dns", "tcp", "tls", "http", "mtproto", "quic", "ech"]
 ResolverProtocol = Literal["system", "udp", "tcp", "dot", "doh", "doq"]
 QueryType = Literal["A", "AAAA", "HTTPS"]
+ENCRYPTED: frozenset[ResolverProtocol] = frozenset({"dot", "doh", "doq"})
+"""Protocols whose answers nobody on the way can read or write."""
+
 CombinationRule = Literal["any_of", "all_of"]
 Country = Annotated[str, Meta(pattern=r"^([A-Z]{2}|foreign)$")]
 

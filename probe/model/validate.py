@@ -14,6 +14,7 @@ Pure: an address is judged by its spelling, never by asking the network.
 import base64
 import ipaddress
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -24,7 +25,16 @@ import msgspec
 import orjson
 
 from probe.model.codec import targets_schema
-from probe.model.target import Control, Endpoint, Probe, Resolver, Service, Target, Targets
+from probe.model.target import (
+    Control,
+    Discovery,
+    Endpoint,
+    Probe,
+    Resolver,
+    Service,
+    Target,
+    Targets,
+)
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -70,8 +80,14 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 
-_PEM_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
-_PEM_END: Final = "-----END CERTIFICATE-----"
+_AUTHORITY_LABELS: Final = ("CERTIFICATE",)
+_KEY_LABELS: Final = ("RSA PUBLIC KEY", "PUBLIC KEY")
+"""PKCS #1, as Telegram's applications have them, and SubjectPublicKeyInfo (RFC 7468)."""
+
+_PEM_KEYS: Final = frozenset({"trust_anchors", "mtproto_keys", "discovery_keys"})
+
+_MTPROTO_KEY_BITS: Final = 2048
+"""The one size for which MTProto's RSA_PAD is defined (core.telegram.org/mtproto/auth_key)."""
 
 _WORDS: Final = {
     "type": "{shown} is not of type {limit}",
@@ -275,16 +291,17 @@ def _explained(error: "ValidationError") -> Iterator[Problem]:
 def _semantic(targets: Targets, raw: object) -> Iterator[Problem]:
     yield from _control_characters(raw, "$")
     try:
-        date.fromisoformat(targets.updated)
+        updated = date.fromisoformat(targets.updated)
     except ValueError:
+        updated = date.min
         yield _problem("$.updated", f"{_shown(targets.updated)} is not a date")
-    yield from _anchors(targets.trust_anchors, "$.trust_anchors")
+    yield from _anchors(targets.trust_anchors, updated, "$.trust_anchors")
     for name in ("services", "targets", "controls", "resolvers"):
         yield from _repeated_ids(getattr(targets, name), f"$.{name}")
     service_ids = {service.id for service in targets.services}
     pairs = {"*", *(target.id for target in targets.targets)}
     for i, service in enumerate(targets.services):
-        yield from _service(service, f"$.services[{i}]")
+        yield from _service(service, updated, f"$.services[{i}]")
     for i, target in enumerate(targets.targets):
         if target.service not in service_ids:
             yield _problem(f"$.targets[{i}].service", f"no service {_shown(target.service)}")
@@ -298,14 +315,14 @@ def _semantic(targets: Targets, raw: object) -> Iterator[Problem]:
 
 
 def _control_characters(value: object, path: str) -> Iterator[Problem]:
-    """Find control characters in any string but a certificate.
+    """Find control characters in any string but a certificate or key.
 
     They would reach terminals and request lines, and ``$`` in a pattern lets one
     newline through.
     """
     if isinstance(value, dict):
         for key, item in value.items():
-            if key != "trust_anchors":
+            if key not in _PEM_KEYS:
                 yield from _control_characters(item, _child(path, key))
     elif isinstance(value, list):
         for i, item in enumerate(value):
@@ -315,7 +332,7 @@ def _control_characters(value: object, path: str) -> Iterator[Problem]:
 
 
 def _repeated_ids(
-    items: Sequence[Service | Target | Control | Resolver], path: str
+    items: Sequence[Service | Target | Control | Resolver | Discovery], path: str
 ) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for i, item in enumerate(items):
@@ -326,19 +343,39 @@ def _repeated_ids(
             )
 
 
-def _service(service: Service, at: str) -> Iterator[Problem]:
+def _service(service: Service, updated: date, at: str) -> Iterator[Problem]:
     for i, block in enumerate(service.address_ranges):
         try:
             ipaddress.ip_network(block)
         except ValueError as error:
             yield _problem(f"{at}.address_ranges[{i}]", f"not a CIDR block: {error}")
-    yield from _anchors(service.trust_anchors, f"{at}.trust_anchors")
+    yield from _anchors(service.trust_anchors, updated, f"{at}.trust_anchors")
+    yield from _keys(service.mtproto_keys, f"{at}.mtproto_keys")
+    yield from _repeated_ids(service.discovery, f"{at}.discovery")
+    for i, discovery in enumerate(service.discovery):
+        yield from _discovery(discovery, f"{at}.discovery[{i}]")
+    yield from _keys(service.discovery_keys, f"{at}.discovery_keys")
 
 
-def _anchors(anchors: Sequence[str], at: str) -> Iterator[Problem]:
+def _discovery(discovery: Discovery, at: str) -> Iterator[Problem]:
+    # It is asked when names are blocked, so it must not depend on DNS.
+    if not _is_literal(discovery.address):
+        yield Problem(f"{at}.address", "a discovery needs an IP address")
+    for key, name in (("server_name", discovery.server_name), ("host", discovery.host)):
+        if not _is_host_name(name):
+            yield _problem(f"{at}.{key}", f"{_shown(name)} is not a host name")
+
+
+def _anchors(anchors: Sequence[str], updated: date, at: str) -> Iterator[Problem]:
     for i, text in enumerate(anchors):
-        if not _is_pem(text):
-            yield Problem(f"{at}[{i}]", "not one PEM block of a CERTIFICATE (RFC 7468)")
+        if (fault := _anchor_fault(text, updated)) is not None:
+            yield _problem(f"{at}[{i}]", fault)
+
+
+def _keys(keys: Sequence[str], at: str) -> Iterator[Problem]:
+    for i, text in enumerate(keys):
+        if (fault := _key_fault(text)) is not None:
+            yield Problem(f"{at}[{i}]", fault)
 
 
 def _target(target: Target, at: str) -> Iterator[Problem]:
@@ -375,8 +412,12 @@ def _endpoint(endpoint: Endpoint, at: str) -> Iterator[Problem]:
     for probe, needed in _NEEDS:
         if probe in probes and needed not in probes:
             yield Problem(f"{at}.probes", f"{probe} needs {needed}")
-    if "mtproto" in probes and {"tls", "http"} & set(probes):
-        yield Problem(f"{at}.probes", "mtproto is spoken on a connection of its own")
+    if "mtproto" in probes:
+        is_inside_tls = endpoint.mtproto_transport == "websocket"
+        if "http" in probes or ("tls" in probes and not is_inside_tls):
+            yield Problem(f"{at}.probes", "mtproto is spoken on a connection of its own")
+        elif is_inside_tls and "tls" not in probes:
+            yield Problem(f"{at}.probes", "mtproto over websocket needs tls")
     yield from _server_name(endpoint.server_name, at)
     for i, protocol in enumerate(endpoint.alpn):
         if not _VISIBLE_ASCII.fullmatch(protocol):
@@ -400,7 +441,7 @@ def _resolver(resolver: Resolver, at: str) -> Iterator[Problem]:
             yield Problem(f"{at}.address", f"a resolver of protocol {protocol} needs an IP address")
         if resolver.port == 0:
             yield Problem(f"{at}.port", f"a resolver of protocol {protocol} needs a port")
-    if protocol in {"dot", "doh"} and not resolver.server_name:
+    if protocol in {"dot", "doh", "doq"} and not resolver.server_name:
         yield Problem(at, f"a resolver of protocol {protocol} needs server_name")
     if not (resolver.path.startswith("/") and _VISIBLE_ASCII.fullmatch(resolver.path)):
         yield _problem(f"{at}.path", f"{_shown(resolver.path)} is not an absolute path")
@@ -444,15 +485,64 @@ def _is_host_name(text: str) -> bool:
     )
 
 
-def _is_pem(text: str) -> bool:
-    body = text.strip()
-    if not (body.startswith(_PEM_BEGIN) and body.endswith(_PEM_END)):
-        return False
-    encoded = "".join(body[len(_PEM_BEGIN) : -len(_PEM_END)].split())
+# -- certificates and keys ------------------------------------------------------
+
+
+def _anchor_fault(text: str, updated: date) -> str | None:
+    """Say why a trust anchor would not verify anything, if so."""
+    if not _is_pem(text, _AUTHORITY_LABELS):
+        return "not one PEM block of a CERTIFICATE (RFC 7468)"
+    # Imported here: it takes 35 ms, and only lists with certificates or keys need it.
+    from cryptography import x509  # noqa: PLC0415 - see above
+
     try:
-        return bool(base64.b64decode(encoded, validate=True))
-    except ValueError:
-        return False
+        # What the library warns of (a serial number of 0) does not keep it from verifying.
+        with warnings.catch_warnings(action="ignore"):
+            certificate = x509.load_pem_x509_certificate(text.strip().encode())
+            issuer, subject = certificate.issuer, certificate.subject
+            end = certificate.not_valid_after_utc.date()
+    except (ValueError, TypeError, x509.InvalidVersion):
+        return "the PEM block is not a certificate (RFC 5280): cut short, or changed?"
+    if issuer != subject:
+        # The mistake of a list's author who exports what a server presents first. OpenSSL
+        # ends a chain only at a certificate that is its own issuer's.
+        by = _shown(issuer.rfc4514_string())
+        return f"a server's or intermediate certificate: take that of its issuer, {by}"
+    if end < updated:
+        return f"it expired on {end}, before the list's date"
+    return None
+
+
+def _key_fault(text: str) -> str | None:
+    """Say why a public key is none that MTProto can use, if so."""
+    if not _is_pem(text, _KEY_LABELS):
+        return "not one PEM block of a PUBLIC KEY or RSA PUBLIC KEY (RFC 7468)"
+    # Imported here, as above.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
+
+    try:
+        key = serialization.load_pem_public_key(text.strip().encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return "the PEM block is not a public key (RFC 8017): cut short, or changed?"
+    if not (isinstance(key, RSAPublicKey) and key.key_size == _MTPROTO_KEY_BITS):
+        return f"not an RSA key of {_MTPROTO_KEY_BITS} bits"
+    return None
+
+
+def _is_pem(text: str, labels: Sequence[str]) -> bool:
+    """Tell whether the text is one block with one of the labels, and nothing beside it."""
+    body = text.strip()
+    for label in labels:
+        begin, end = f"-----BEGIN {label}-----", f"-----END {label}-----"
+        if body.startswith(begin) and body.endswith(end):
+            encoded = "".join(body[len(begin) : -len(end)].split())
+            try:
+                return bool(base64.b64decode(encoded, validate=True))
+            except ValueError:
+                return False
+    return False
 
 
 # -- words --------------------------------------------------------------------

@@ -102,7 +102,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     failure looks like, not a finding. ``reasons`` point to observation ids.
     ``open_rivals`` are explanations that the facts at hand leave standing.
     ``within_hops``: the interference sits no more than so many routers away, as hellos
-    show that were sent to die on their way (on request only).
+    show that were sent to die on their way (on request only). ``with_encrypted_dns``: a way
+    around began at addresses that only encrypted resolvers gave.
     """
 
     target_id: str
@@ -128,5 +129,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
     rivals: tuple[Rival, ...] = ()
     open_rivals: tuple[str, ...] = ()
     evidence: Evidence | None = None
+    with_encrypted_dns: bool = False
     within_hops: Annotated[int, Meta(ge=1, le=255)] | None = None
     summary: str = ""

@@ -7,15 +7,15 @@ when bytes moved, and the chain that was presented when verification failed.
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import certifi
 
-from probe.model.step import NO_TRUST, PUBLIC_TRUST
+from probe.model.observation import HelloSplit
+from probe.model.step import NO_TRUST, PUBLIC_TRUST, TlsProfile
 from probe.net.api import ByteStream
-
-Profile = Literal["default", "tls12"]
-"""The forms of ClientHello that the TLS library itself can be made to send."""
+from probe.net.browser_hello import browser_context, is_browser
+from probe.wire.hello_split import split_hello
 
 
 class CertificateError(Exception):
@@ -48,17 +48,19 @@ class TrustStores:
     def __init__(self, anchors: Mapping[str, Sequence[str]] | None = None) -> None:
         """Args: PEM certificates by trust key; ``public`` and ``none`` are built in."""
         self._anchors = dict(anchors or {})
-        self._contexts: dict[tuple[str, tuple[str, ...], Profile], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, tuple[str, ...], TlsProfile], ssl.SSLContext] = {}
 
     def context(
-        self, trust: str, alpn: tuple[str, ...], profile: Profile = "default"
+        self, trust: str, alpn: tuple[str, ...], profile: TlsProfile = "default"
     ) -> ssl.SSLContext:
         """Return the shared context.
 
         Profile ``tls12`` offers nothing newer: its certificates travel in plain text.
+        A browser's is for a `BrowserTlsStream`.
 
         Raises:
             TrustError: a trust anchor does not parse.
+            MissingExtraError: a browser's profile without its library.
         """
         key = (trust, alpn, profile)
         if key not in self._contexts:
@@ -68,12 +70,23 @@ class TrustStores:
                 raise TrustError(f"trust anchors of {trust!r}: {error}") from None
         return self._contexts[key]
 
-    def _build(self, trust: str, alpn: tuple[str, ...], profile: Profile) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def pem_of(self, trust: str) -> str:
+        """Return the anchors of a trust key (not `NO_TRUST`) as PEM, one after the other."""
+        return certifi.contents() if trust == PUBLIC_TRUST else "\n".join(self._anchors[trust])
+
+    def has(self, trust: str) -> bool:
+        """Tell whether a list or service brought anchors of its own under this key."""
+        return trust in self._anchors
+
+    def _build(self, trust: str, alpn: tuple[str, ...], profile: TlsProfile) -> ssl.SSLContext:
+        if is_browser(profile):
+            context = browser_context(profile, alpn)
+        else:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if alpn:
+                context.set_alpn_protocols(list(alpn))
         if profile == "tls12":
             context.maximum_version = ssl.TLSVersion.TLSv1_2
-        if alpn:
-            context.set_alpn_protocols(list(alpn))
         if trust == NO_TRUST:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -91,8 +104,16 @@ class TrustStores:
 class TlsStream:
     """A TLS client over a byte stream. Call `handshake` before anything else."""
 
-    def __init__(self, stream: ByteStream, context: ssl.SSLContext, server_name: str) -> None:
+    def __init__(
+        self,
+        stream: ByteStream,
+        context: ssl.SSLContext,
+        server_name: str,
+        split: HelloSplit | None = None,
+    ) -> None:
+        """Args: ``split`` cuts every hello; for two packets the stream sends at once."""
         self._stream = stream
+        self._split = split
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._ssl = context.wrap_bio(
@@ -117,14 +138,22 @@ class TlsStream:
                 # by now, and the finding is the certificate.
                 with suppress(OSError):
                     await self._flush()
-                raise CertificateError(error.verify_code, error.verify_message) from None
+                raise self._rejected(error) from None
             except ssl.SSLEOFError:
                 raise EOFError from None
             except ssl.SSLError as error:
-                raise HandshakeError(error.reason or "UNKNOWN") from None
+                raise HandshakeError(self._reason(error)) from None
             else:
                 await self._flush()
                 return
+
+    def _rejected(self, error: ssl.SSLCertVerificationError) -> CertificateError | HandshakeError:
+        """Tell what a library means that says it cannot verify."""
+        return CertificateError(error.verify_code, error.verify_message)
+
+    def _reason(self, error: ssl.SSLError) -> str:
+        """Return the library's word for an error."""
+        return error.reason or "UNKNOWN"
 
     async def send_all(self, data: bytes) -> None:
         """Encrypt and send; raises OSError."""
@@ -148,21 +177,30 @@ class TlsStream:
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
             except ssl.SSLError as error:
-                raise HandshakeError(error.reason or "UNKNOWN") from None
+                raise HandshakeError(self._reason(error)) from None
 
     async def _flush(self) -> None:
         data = self._outgoing.read()
-        if data:
-            if self.first_flight_bytes is None:
-                self.first_flight_bytes = len(data)
-            await self._stream.send_all(data)
+        if not data:
+            return
+        # Every flight: after a HelloRetryRequest there is a second hello with the name.
+        # One after another, without waiting: on a socket with TCP_NODELAY and an open
+        # window each is a packet. (Lost ones may be sent again as one.)
+        writes = split_hello(data, self._split)
+        if self.first_flight_bytes is None:
+            self.first_flight_bytes = sum(map(len, writes))
+        for write in writes:
+            await self._stream.send_all(write)
 
     async def _fill(self) -> None:
         data = await self._stream.receive_some()
         if data:
-            self._incoming.write(data)
+            self._take(data)
         else:
             self._incoming.write_eof()
+
+    def _take(self, data: bytes) -> None:
+        self._incoming.write(data)
 
     def presented_chain(self) -> tuple[bytes, ...]:
         """Return the certificates the peer sent, leaf first, as DER; also after failure.

@@ -60,7 +60,8 @@ class TrioTcpConnection:
         self.first_arrival: float | None = None
         self._icmp_error: IcmpError | None = None
         self._default_hop_limit: int | None = None
-        # Measured handshakes are single small writes: Nagle would only add delay.
+        # Measured handshakes are single small writes: Nagle would only add delay. A hello
+        # that is cut into two would wait with the second for the first to be acknowledged.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def connect(self) -> None:

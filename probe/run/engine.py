@@ -41,7 +41,6 @@ from probe.verdict.controls import (
     passed_controls,
     usual_connect,
 )
-from probe.verdict.judge import judge
 from probe.verdict.pace import rate
 from probe.wire.addresses import is_bogon, is_expected, parse_ranges
 
@@ -163,6 +162,7 @@ class Engine:
                 background.start_soon(self._heartbeat.run)
                 for chain in (*self.plan.lookups, *self.plan.chains):
                     nursery.start_soon(self._start, chain)
+        self._nursery = None
         if not is_usable(self.observations):
             return
         if self._has_failures():
@@ -253,7 +253,8 @@ class Engine:
 
     def _expand(self, spec: DnsLookup, addresses: Sequence[str]) -> None:
         """Start the host's chains for addresses not seen before, within the promise."""
-        assert self._nursery is not None
+        if self._nursery is None:
+            return  # a way's lookup, after everything: its answer is the fact
         for index, chain in enumerate(self.plan.chains):
             if chain.hostname != spec.hostname or chain.proxy_id is not None:
                 continue
@@ -386,7 +387,7 @@ class Engine:
         """Try ways around at what the direct way does not reach, if the plan has any."""
         if not any(chain.trigger == "way" for chain in self.plan.follow_ups):
             return
-        chosen = ways.choose(self.plan.follow_ups, self._trials, judge(self.observations))
+        chosen = ways.choose(self.plan, self._trials, self.observations)
         self._allowance = _Allowance(
             self.network.now(),
             self._counts.bytes + self.plan.budget.ways_bytes,
@@ -395,7 +396,7 @@ class Engine:
         async with trio.open_nursery() as nursery:
             for chain in ways.learning(self.plan.follow_ups, chosen):
                 nursery.start_soon(self.attempt, chain, chain.address, 1)
-        placed = [one for one in chosen if one.address is not None]
+        placed = [one for one in chosen if one.chain.tactic != "special_config"]
         for chain, place in ways.at_fresh(chosen, self._fresh, len(self._places)):
             self._places.append(place)
             placed.append(ways.Placed(chain, None))

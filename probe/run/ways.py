@@ -6,18 +6,34 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from probe.model.observation import STEPS, TACTICS
-from probe.model.step import Chain, ProxyHandshake
-from probe.model.verdict import Verdict
+from probe.model.observation import STEPS, TACTICS, Observation
+from probe.model.step import (
+    Chain,
+    DnsLookup,
+    Http3Request,
+    HttpRequest,
+    Owner,
+    Plan,
+    ProxyHandshake,
+)
 from probe.net.api import ProxyAddress
 from probe.run.trial import Trial
 from probe.steps.special_config import FreshEndpoint
+from probe.verdict.judge import judge
+from probe.verdict.resolved import resolve
+from probe.wire.proxy_links import BadLinkError, parse_secret
 
 MAX_MEMBERS: Final = 8
 """Members of a target at which ways are tried: n of N needs some, and each costs."""
 
 AT_ONCE: Final = 24
 """Ways under way at once; beside that, the run's limits hold per network and name."""
+
+SHORT_BODY_BYTES: Final = 4096
+"""Of a page, where it is not the page that fails."""
+
+_Key = tuple[str, str]
+"""A target's id and a member's name."""
 
 PATIENCE_S: Final = 25.0
 """Two silent attempts of the slowest way fit in; later none is started."""
@@ -30,40 +46,86 @@ class Placed(NamedTuple):
     address: str | None
 
 
-def choose(
-    declared: Iterable[Chain], trials: Iterable[Trial], verdicts: Iterable[Verdict]
-) -> list[Placed]:
+def choose(plan: Plan, trials: Iterable[Trial], rows: Sequence[Observation]) -> list[Placed]:
     """Return the ways to try: of each failing member, at the place that came furthest.
 
     Where nothing connects, a way that needs the same connection will not work either;
     it is tried all the same, since that is what is asked, and a connect is cheap.
+    A way of a name that leads astray begins, and ends, with that name's lookup, if
+    encrypted DNS alone gets there; else it is tried together with encrypted DNS.
     Members take turns, so that a budget that runs out leaves some facts on each target.
     """
-    failing = {
-        (verdict.target_id, member)
-        for verdict in verdicts
-        if verdict.tactic == "none" and verdict.control_state != "failed"
-        for member in verdict.failed_members[:MAX_MEMBERS]
-    }
-    best: dict[tuple[str, str], Trial] = {}
+    ways = _by_member(plan.follow_ups)
+    candidates: dict[_Key, list[Trial]] = defaultdict(list)
     for trial in trials:
-        owner = trial.chain.owner
-        key = (owner.target_id or "", owner.member)
-        if key in failing and _is_direct(trial.chain):
-            best[key] = max(best.get(key, trial), trial, key=_reached)
+        if _is_direct(trial.chain):
+            candidates[_key(trial.chain.owner)].append(trial)
+    lookups: dict[_Key, list[Observation]] = defaultdict(list)
+    for row in rows:
+        if row.step == "dns" and row.tactic == "none" and row.target_id is not None:
+            lookups[row.target_id, row.member].append(row)
     found: list[tuple[int, int, Placed]] = []
-    turns: dict[str, int] = defaultdict(int)
-    ways = _by_member(declared)
-    for key, trial in sorted(best.items()):
-        turn = turns[key[0]]
-        turns[key[0]] += 1
-        for way in ways[key]:
-            rank = (turn, TACTICS.index(way.tactic))
-            if way.tactic == "special_config":
-                found.append((*rank, Placed(way, None)))
-            elif way.owner == trial.chain.owner:
-                found.append((*rank, Placed(way, trial.address)))
+    for verdict in judge(rows):
+        if verdict.tactic != "none" or verdict.control_state == "failed":
+            continue
+        for turn, member in enumerate(verdict.failed_members[:MAX_MEMBERS]):
+            key = (verdict.target_id, member)
+            names = resolve(lookups[key])
+            is_dns = names.leads_astray or verdict.stage == "dns"
+            known = [
+                trial
+                for trial in candidates[key]
+                if not names.encrypted or trial.address in names.encrypted
+            ]
+            is_enough = is_dns and any(trial.succeeded for trial in known)
+            best = max(known or candidates[key], key=_reached, default=None)
+            found.extend(
+                (turn, TACTICS.index(placed.chain.tactic), placed)
+                for placed in _of_member(plan, None if is_enough else best, ways[key])
+            )
     return [placed for _, _, placed in sorted(found, key=lambda one: one[:2])]
+
+
+def _of_member(plan: Plan, direct: Trial | None, ways: Iterable[Chain]) -> Iterator[Placed]:
+    """Yield a member's ways where the direct one was tried, or as far as its name."""
+    for way in ways:
+        if way.tactic == "special_config":
+            yield Placed(way, None)
+        elif direct is None:
+            yield from _as_far_as_its_name(plan, way)
+        elif way.owner == direct.chain.owner:
+            yield Placed(_short_of_a_page(way, direct), direct.address)
+
+
+def _as_far_as_its_name(plan: Plan, way: Chain) -> Iterator[Placed]:
+    """Yield a way as the lookup that it begins with, by the resolver that comes first."""
+    for lookup in plan.lookups:
+        asked = lookup.steps[0]
+        if isinstance(asked, DnsLookup) and asked.hostname == way.hostname:
+            step = msgspec.structs.replace(asked, owners=(way.owner,))
+            yield Placed(
+                msgspec.structs.replace(way, steps=(step,), port=lookup.port, attempts=1),
+                lookup.address,
+            )
+            return
+
+
+def _short_of_a_page(way: Chain, direct: Trial) -> Chain:
+    """Ask for no more of a page than what fails needs to show."""
+    last = direct.last_failure()
+    if last is None or last.step == "http":
+        return way
+    steps = tuple(
+        msgspec.structs.replace(step, max_body_bytes=min(step.max_body_bytes, SHORT_BODY_BYTES))
+        if isinstance(step, HttpRequest | Http3Request)
+        else step
+        for step in way.steps
+    )
+    return msgspec.structs.replace(way, steps=steps)
+
+
+def _key(owner: Owner) -> _Key:
+    return owner.target_id or "", owner.member
 
 
 def _is_direct(chain: Chain) -> bool:
@@ -76,11 +138,11 @@ def _reached(trial: Trial) -> int:
     return max((STEPS.index(row.step) + (row.failure is None) for row in rows), default=-1)
 
 
-def _by_member(declared: Iterable[Chain]) -> dict[tuple[str, str], list[Chain]]:
-    ways: dict[tuple[str, str], list[Chain]] = defaultdict(list)
+def _by_member(declared: Iterable[Chain]) -> dict[_Key, list[Chain]]:
+    ways: dict[_Key, list[Chain]] = defaultdict(list)
     for chain in declared:
         if chain.trigger == "way" and chain.owner.target_id is not None:
-            ways[chain.owner.target_id, chain.owner.member].append(chain)
+            ways[_key(chain.owner)].append(chain)
     return ways
 
 
@@ -108,13 +170,33 @@ def at_fresh(
             continue
         step = chain.steps[0]
         assert isinstance(step, ProxyHandshake)
-        own = [one for one in fresh if one.dc_id == step.dc_id][: chain.max_addresses]
-        for number, one in enumerate(own, 1):
+        own = [one for one in fresh if one.dc_id == step.dc_id and _is_usable(one)]
+        for number, one in enumerate(own[: chain.max_addresses], 1):
             placed = msgspec.structs.replace(step, proxy_index=index)
             yield (
                 msgspec.structs.replace(chain, steps=(placed,), proxy_id=f"fresh-{number}"),
-                ProxyAddress(
-                    kind="mtproxy_dd", address=one.address, port=one.port, secret=one.secret
-                ),
+                _place_of(one),
             )
             index += 1
+
+
+def _is_usable(one: FreshEndpoint) -> bool:
+    """Whether its secret, if it has one, is of a kind that is known."""
+    try:
+        return not one.secret or bool(parse_secret(one.secret.hex()))
+    except BadLinkError:
+        return False
+
+
+def _place_of(one: FreshEndpoint) -> ProxyAddress:
+    """Return a fresh address as a proxy; without a secret it is a bare data centre."""
+    if not one.secret:
+        return ProxyAddress(kind="mtproxy_dd", address=one.address, port=one.port)
+    secret = parse_secret(one.secret.hex())
+    return ProxyAddress(
+        kind=secret.kind,
+        address=one.address,
+        port=one.port,
+        secret=secret.key,
+        domain=secret.domain,
+    )

@@ -1,4 +1,4 @@
-"""DNS: the system resolver, Do53 over UDP and TCP, DoT (RFC 7858), DoH (RFC 8484).
+"""DNS: the system resolver, Do53 over UDP and TCP, DoT (RFC 7858), DoH (RFC 8484), DoQ (RFC 9250).
 
 A UDP lookup keeps its socket open after the first answer and records every
 datagram: an injected answer usually wins the race against the real one.
@@ -14,9 +14,12 @@ import trio
 from probe.model import failure as failures
 from probe.model.observation import DnsAnswer, DnsResponse, Observation, Role
 from probe.model.step import DnsLookup, Owner
+from probe.model.target import ENCRYPTED
 from probe.net.api import ByteStream, Datagram, ResolutionError, TcpConnection
 from probe.net.tls import HandshakeError
 from probe.steps.context import Context
+from probe.steps.doq_session import DoqSession
+from probe.steps.quic_line import MISSING, QuicError, load_library
 from probe.wire import dns as wire
 from probe.wire.addresses import is_bogon, is_expected, parse_ranges
 from probe.wire.http1 import HttpError, HttpExchange
@@ -33,6 +36,8 @@ more says nothing new and must not fill memory."""
 MAX_DOH_BODY_BYTES: Final = 65535
 """A DNS message cannot be longer (RFC 1035 §4.2.2)."""
 
+_ADDRESSES: Final = frozenset({"A", "AAAA"})
+
 
 @dataclass
 class _Lookup:
@@ -41,13 +46,14 @@ class _Lookup:
     failure: str | None = failures.GENERIC_TIMEOUT
     detail: str | None = None
     responses: list[DnsResponse] = field(default_factory=list)
+    ech_config_list: bytes | None = None
     sent_bytes: int = 0
     received_bytes: int = 0
 
     def addresses(self) -> tuple[str, ...]:
         """Addresses of the first valid response, in its order."""
         valid = next((r for r in self.responses if r.is_valid), None)
-        return tuple(a.value for a in valid.answers if a.type in {"A", "AAAA"}) if valid else ()
+        return tuple(a.value for a in valid.answers if a.type in _ADDRESSES) if valid else ()
 
 
 def _answers(spec: DnsLookup, records: tuple[wire.Record, ...]) -> tuple[DnsAnswer, ...]:
@@ -57,8 +63,8 @@ def _answers(spec: DnsLookup, records: tuple[wire.Record, ...]) -> tuple[DnsAnsw
             type=record.type,
             value=record.value,
             ttl_s=record.ttl_s,
-            is_bogon=record.type != "CNAME" and is_bogon(record.value),
-            is_expected=None if record.type == "CNAME" else is_expected(record.value, ranges),
+            is_bogon=record.type in _ADDRESSES and is_bogon(record.value),
+            is_expected=is_expected(record.value, ranges) if record.type in _ADDRESSES else None,
         )
         for record in records
     )
@@ -96,9 +102,12 @@ def _gather(
         )
     )
     if parsed.matches and lookup.failure == failures.GENERIC_TIMEOUT:
-        has_address = any(answer.type in {"A", "AAAA"} for answer in answers)
-        lookup.failure = failures.from_rcode(parsed.rcode, has_answer=has_address)
+        wanted = {"HTTPS"} if spec.query_type == "HTTPS" else _ADDRESSES
+        has_answer = any(answer.type in wanted for answer in answers)
+        lookup.failure = failures.from_rcode(parsed.rcode, has_answer=has_answer)
         lookup.detail = None
+        if lookup.failure is None:
+            lookup.ech_config_list = parsed.ech_config_list
     elif not parsed.id_matches and lookup.failure == failures.GENERIC_TIMEOUT:
         lookup.detail = failures.DNS_WRONG_ID
     return parsed.matches
@@ -111,6 +120,8 @@ def _observations(
     unanswered = {failures.GENERIC_TIMEOUT, failures.DNS_MISBEHAVING}
     if lookup.failure in unanswered and lookup.detail == failures.DNS_WRONG_ID:
         lookup.failure = failures.DNS_WRONG_ID
+    if lookup.ech_config_list is not None and spec.resolver.protocol in ENCRYPTED:
+        context.run.ech_configs[spec.hostname] = lookup.ech_config_list
     # getaddrinfo does not show the response code.
     rcode = next(
         (r.rcode for r in lookup.responses if r.is_valid and spec.resolver.protocol != "system"),
@@ -147,7 +158,12 @@ async def system_lookup(context: Context, spec: DnsLookup) -> list[Observation]:
     """Ask the system resolver (getaddrinfo), as every application does.
 
     It shows what applications get; it cannot show rcode, TTL or a second answer.
+
+    Raises:
+        ValueError: the question is not for addresses, and getaddrinfo knows no other.
     """
+    if spec.query_type not in _ADDRESSES:
+        raise ValueError(f"the system resolver cannot be asked for {spec.query_type}")
     t0 = context.now()
     lookup = _Lookup()
     try:
@@ -302,4 +318,34 @@ async def doh_lookup(
         lookup.failure, lookup.detail = failures.from_os_error(error)
     lookup.sent_bytes = connection.sent_bytes - before[0]
     lookup.received_bytes = connection.received_bytes - before[1]
+    return _observations(context, spec, t0, lookup)
+
+
+async def doq_lookup(context: Context, spec: DnsLookup, session: DoqSession) -> list[Observation]:
+    """Ask over QUIC, on a stream of its own; the first question makes the connection.
+
+    A handshake that fails is this lookup's failure, by the words that it has over TLS:
+    there is no other row that could have it. Bytes of the handshake count with the first
+    question. Without aioquic the rows say that the lookup was skipped.
+    """
+    t0 = context.now()
+    lookup = _Lookup()
+    before = (session.line.sent_bytes, session.line.received_bytes)
+    try:
+        query = wire.build_query(spec.hostname, spec.query_type, 0)  # id 0: RFC 9250 §4.2.1
+        if not load_library():
+            lookup.failure, lookup.detail = failures.SKIPPED, MISSING
+            return _observations(context, spec, t0, lookup)
+        with trio.move_on_after(spec.timeout_s):
+            message, since = await session.ask(query)
+            if not _gather(lookup, spec, query, Datagram(message, None), round(since, 6)):
+                lookup.failure = failures.DNS_MISBEHAVING
+    except wire.BadNameError as error:
+        lookup.failure, lookup.detail = f"{failures.UNKNOWN_PREFIX}bad_name", str(error)[:200]
+    except QuicError as error:
+        lookup.failure, lookup.detail = error.failure, error.detail
+    except OSError as error:
+        lookup.failure, lookup.detail = failures.from_os_error(error)
+    lookup.sent_bytes = session.line.sent_bytes - before[0]
+    lookup.received_bytes = session.line.received_bytes - before[1]
     return _observations(context, spec, t0, lookup)

@@ -1,94 +1,177 @@
 """MTProto: ask for resPQ and verify it; no account is needed."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from probe.model import failure as failures
-from probe.model.observation import Observation
+from probe.model.observation import MtprotoTransport, Observation
 from probe.model.step import MtprotoHandshake
-from probe.net.api import ByteStream, TcpConnection
+from probe.net.api import ByteStream, Clock, TcpConnection
+from probe.net.tls import HandshakeError
 from probe.steps.context import Context
 from probe.steps.counters import Counters
 from probe.steps.evidence import until_silent
-from probe.wire.mtproto.exchange import Exchange
-from probe.wire.mtproto.res_pq import Answer, Rejected, ResPq, TransportError
+from probe.wire.mtproto.conversation import Conversation, carrier_of
+from probe.wire.mtproto.messages import Rejected, TransportError
+from probe.wire.mtproto.public_key import read_public_keys
+from probe.wire.mtproto.res_pq import KNOWN_KEYS, ResPq
 
-ERROR_PREFIX = f"{failures.UNKNOWN_PREFIX}mtproto_error_"
+ERROR_PREFIX: Final = f"{failures.UNKNOWN_PREFIX}mtproto_error_"
 """With the code behind it: the peer speaks MTProto and refuses."""
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class MtprotoSession:
+    """A verified resPQ, and what it was said over, to go on with."""
+
+    stream: ByteStream
+    conversation: Conversation
+    transport: MtprotoTransport
+    dc_id: int
+    res_pq: ResPq
 
 
 @dataclass
-class _Outcome:
+class Outcome:
+    """How a step of MTProto goes: timed out until it is known better."""
+
     failure: str | None = failures.GENERIC_TIMEOUT
     detail: str | None = None
     clock_offset_s: float | None = None
+    first_bytes: float | None = None
+
+    def succeed(self, server_time: int, clock: Clock) -> None:
+        """Note the peer's time too.
+
+        Its offset is in whole seconds: the peer's is no finer, and a finer one would
+        identify this system's clock.
+        """
+        self.failure = None
+        # Half a second: what the peer's whole seconds leave out on average.
+        ours = clock.wall_clock().timestamp()
+        self.clock_offset_s = float(round(server_time + 0.5 - ours))
+
+    def refuse(self, refused: TransportError | Rejected) -> None:
+        """Note the word for an answer that is not the one asked for."""
+        self.failure, self.detail = failure_of(refused)
+
+    def columns(
+        self, counters: Counters, stream: ByteStream, connection: TcpConnection
+    ) -> dict[str, Any]:
+        """Return the columns of the step.
+
+        Below TLS, session tickets come whenever they like, so there the first byte is
+        the first that TLS carries.
+        """
+        columns = counters.of_first_answer()
+        if stream is not connection:
+            first = self.first_bytes
+            columns["first_byte_s"] = None if first is None else round(first - counters.sent_at, 6)
+        return {
+            **columns,
+            "failure_detail": self.detail,
+            "clock_offset_s": self.clock_offset_s,
+        }
 
 
-@dataclass
-class MtprotoSession:
-    """Placeholder."""
+def failure_of(refused: TransportError | Rejected) -> tuple[str, str | None]:
+    """Return the failure and its detail."""
+    match refused:
+        case TransportError(code):
+            return f"{ERROR_PREFIX}{code}", None
+        case Rejected(fault, detail):
+            return f"{failures.UNKNOWN_PREFIX}{fault}", detail
 
 
 async def mtproto_handshake(
     context: Context, spec: MtprotoHandshake, stream: ByteStream, connection: TcpConnection
 ) -> tuple[Observation, MtprotoSession | None]:
-    """Ask over a fresh connection for resPQ, in the form of ``spec.transport``.
+    """Ask over a fresh ``stream`` for resPQ, in the form of ``spec.transport``.
+
+    It runs over ``connection``, through TLS or not. A session comes with success only.
 
     It can tell a peer that speaks MTProto from one that answers something else, but
     not Telegram from a peer that imitates it: that needs the key exchange behind
-    this. Failures of our own words are those of `probe.wire.mtproto.res_pq.Fault`
-    and `ERROR_PREFIX` with a transport error's code.
+    this. Failures of our own words are those of `probe.wire.mtproto.messages.Fault`
+    and `ERROR_PREFIX` with a transport error's code. ``clock_offset_s`` is the peer's
+    time minus ours, in whole seconds.
 
-    ``clock_offset_s`` is the peer's time minus ours, in whole seconds: the peer's
-    is no finer, and a finer one would identify this system's clock.
+    Raises:
+        PublicKeyError: one of ``spec.public_keys`` is none.
     """
     network = context.run.network
     t0 = context.now()
-    exchange = Exchange(
+    carrier = carrier_of(
         spec.transport,
         dc_id=spec.dc_id,
-        now=network.wall_clock().timestamp(),
         random=secrets.token_bytes,
+        host=spec.host or _host(context),
+        path=spec.path,
     )
-    outcome = _Outcome()
+    known = KNOWN_KEYS | read_public_keys(spec.public_keys).keys()
+    conversation = Conversation(carrier, secrets.token_bytes, known=known)
+    outcome = Outcome()
     counters = Counters.start(connection, network)
+    session: MtprotoSession | None = None
     async with until_silent(connection, spec.timeout_s, network):
-        await _ask(context, exchange, connection, outcome)
+        request = conversation.ask(network.wall_clock().timestamp())
+        answer = await converse(
+            stream, conversation, request, conversation.receive, outcome=outcome, clock=network
+        )
+        match answer:
+            case ResPq():
+                outcome.succeed(answer.server_time, network)
+                session = MtprotoSession(stream, conversation, spec.transport, spec.dc_id, answer)
+            case TransportError() | Rejected():
+                outcome.refuse(answer)
     row = context.observe(
         "mtproto",
         t0,
         outcome.failure,
-        failure_detail=outcome.detail,
         mtproto_transport=spec.transport,
-        clock_offset_s=outcome.clock_offset_s,
-        **counters.of_first_answer(),
+        **outcome.columns(counters, stream, connection),
     )
-    return row, None
+    return row, session
 
 
-async def _ask(
-    context: Context, exchange: Exchange, connection: TcpConnection, outcome: _Outcome
-) -> None:
+async def converse(
+    stream: ByteStream,
+    conversation: Conversation,
+    request: bytes,
+    receive: Callable[[bytes], Found | None],
+    *,
+    outcome: Outcome,
+    clock: Clock,
+) -> Found | None:
+    """Send a request and return its answer, as ``receive`` makes it of what comes.
+
+    None if the connection ends before; the outcome has its failure then.
+    """
     try:
-        await connection.send_all(exchange.request_bytes)
-        answer: Answer | None = None
-        while answer is None:
-            data = await connection.receive_some()
-            if not data:
-                outcome.failure = failures.EOF
-                return
-            answer = exchange.receive(data)
+        await stream.send_all(request)
+        while True:
+            data = await stream.receive_some()
+            if data and outcome.first_bytes is None:
+                outcome.first_bytes = clock.now()
+            answer = receive(data)
+            if due := conversation.due():
+                await stream.send_all(due)
+            if answer is not None:
+                return answer
+    except EOFError:
+        outcome.failure = failures.EOF
+    except HandshakeError as error:
+        outcome.failure, outcome.detail = failures.SSL_FAILED_HANDSHAKE, error.reason[:200]
     except OSError as error:
         outcome.failure, outcome.detail = failures.from_os_error(error)
-        return
-    match answer:
-        case ResPq(server_time, _):
-            # Half a second: what the peer's whole seconds leave out on average.
-            ours = context.run.network.wall_clock().timestamp()
-            outcome.clock_offset_s = float(round(server_time + 0.5 - ours))
-            outcome.failure = None
-        case TransportError(code):
-            outcome.failure = f"{ERROR_PREFIX}{code}"
-        case Rejected(fault, detail):
-            outcome.failure = f"{failures.UNKNOWN_PREFIX}{fault}"
-            outcome.detail = detail
+    return None
+
+
+def _host(context: Context) -> str:
+    """Return the host as its own header has it (RFC 9110 section 7.2)."""
+    address = context.address or ""
+    return context.hostname or (f"[{address}]" if ":" in address else address)

@@ -7,17 +7,23 @@ from typing import Final, Literal, NamedTuple
 import trio
 
 from probe.model import failure as failures
+from probe.model.step import PUBLIC_TRUST
 from probe.net.api import ByteStream, Network, ProxyAddress, TcpConnection, TunnelRefusedError
+from probe.net.tls import TlsStream, TrustStores
 from probe.steps.fake_tls_handshake import fake_tls_handshake
+from probe.steps.web_proxy import WebProxy, WebProxyError, shake_hands
 from probe.wire import socks4
 from probe.wire.faketls import FakeTls, HelloForm, RecordError
+from probe.wire.mtproto.carrier import obfuscated
 from probe.wire.mtproto.conversation import REPLAYED, Conversation
 from probe.wire.mtproto.framing import Random
-from probe.wire.mtproto.res_pq import Rejected, ResPq, TransportError
-from probe.wire.proxy_links import ProxyLink
+from probe.wire.mtproto.messages import Rejected, TransportError
+from probe.wire.mtproto.res_pq import ResPq
+from probe.wire.proxy_links import SECRET_BYTES, ProxyLink
 
-Phase = Literal["name", "tcp", "proxy", "fake_tls", "secret", "mtproto", "dc"]
-"""Where a try ended, in the order of the wire. ``secret``: what answers, if anything,
+Phase = Literal["name", "tcp", "proxy", "tls", "web", "fake_tls", "secret", "mtproto", "dc"]
+"""Where a try ended, in the order of the wire. ``tls`` and ``web`` are a WEB proxy's, real
+TLS and what goes on inside. ``secret``: what answers, if anything,
 does not show that it knows the secret; ``dc``: the proxy works, and did not reach a data
 centre that answers."""
 
@@ -37,8 +43,11 @@ _GARBAGE: Final = frozenset({"not_mtproto", "mtproto_frame_too_long", "mtproto_w
 """Faults of an answer that was not made with the secret: under its key it means nothing."""
 
 FAKE_TLS_ANSWERS: Final = 2
-"""How many are wanted behind fake TLS: some filters let handshakes pass, and then a
-record or two (reports of May 2026)."""
+"""How many are wanted behind fake TLS, and inside TLS: some filters let handshakes pass,
+and then a record or two (reports of May 2026)."""
+
+_IN_TLS: Final = frozenset({"mtproxy_ee", "web"})
+"""Kinds whose handshake has shown that the secret is right, before MTProto is spoken."""
 
 
 class Try(NamedTuple):
@@ -60,13 +69,16 @@ class Terms(NamedTuple):
     """What all tries of a run share.
 
     ``destination`` is a data centre's IPv4 address and port, for proxies that have to be
-    told; an MTProxy is told ``dc_id``.
+    told; an MTProxy is told ``dc_id``. A WEB proxy's certificate is verified by
+    ``trust``'s anchors of the name ``trust_key``.
     """
 
     destination: tuple[str, int]
     dc_id: int
     timeout_s: float
     random: Random
+    trust: TrustStores = TrustStores()
+    trust_key: str = PUBLIC_TRUST
 
 
 @dataclass
@@ -78,6 +90,7 @@ class _Progress:
     answer_s: float | None = None
     clock_offset_s: float | None = None
     nonces: tuple[bytes, ...] = ()
+    web: WebProxy | None = None
 
     def ended(self, failure: str | None, detail: str | None = None) -> Try:
         if failure is not None and detail is None and self.answers:
@@ -128,13 +141,14 @@ async def try_proxy(
     before, by which a repeated answer is known.
     """
     progress = _Progress()
-    connection: TcpConnection | None = None
+    connections: list[TcpConnection] = []
     try:
-        connection = network.open_tcp(address, link.port)
+        connections.append(network.open_tcp(address, link.port))
+        ended: Try | None = None
         with trio.move_on_after(terms.timeout_s):
-            return await _walk(
+            ended = await _walk(
                 network,
-                connection,
+                connections,
                 link,
                 address,
                 terms=terms,
@@ -142,7 +156,10 @@ async def try_proxy(
                 earlier=earlier,
                 progress=progress,
             )
-        return progress.ended(failures.GENERIC_TIMEOUT)
+        if ended is None:
+            return progress.ended(failures.GENERIC_TIMEOUT)
+        if progress.web is not None:
+            await progress.web.leave()
     except TunnelRefusedError as error:
         if error.detail in _NOT_REACHED.get(link.kind, ()):
             progress.phase = "dc"
@@ -150,16 +167,21 @@ async def try_proxy(
         return progress.ended(REFUSED, error.detail)
     except RecordError:
         return progress.ended(WRONG_RECORD)
+    except WebProxyError as error:
+        progress.phase = error.phase
+        return progress.ended(error.failure, error.detail)
     except OSError as error:
         return progress.ended(*failures.from_os_error(error))
+    else:
+        return ended
     finally:
-        if connection is not None:
+        for connection in connections:
             connection.close()
 
 
 async def _walk(
     network: Network,
-    connection: TcpConnection,
+    connections: list[TcpConnection],
     link: ProxyLink,
     address: str,
     *,
@@ -169,6 +191,7 @@ async def _walk(
     progress: _Progress,
 ) -> Try:
     began = network.now()
+    (connection,) = connections
     await connection.connect()
     stream: ByteStream = connection
     match link.kind:
@@ -187,16 +210,21 @@ async def _walk(
                 return progress.ended(*ended)
             stream = _Records(connection, tls)
             progress.phase = "mtproto"
+        case "web":
+            stream = await _open_web(
+                network, connections, link, address, terms=terms, progress=progress
+            )
+            progress.phase = "mtproto"
         case "mtproxy" | "mtproxy_dd":
             progress.phase = "secret"
-    conversation = Conversation(
-        "intermediate" if link.kind == "mtproxy" else "padded",
+    carrier = obfuscated(
+        "padded" if link.is_padded else "intermediate",
         dc_id=terms.dc_id,
         random=terms.random,
-        secret=link.secret,
-        earlier=earlier,
+        secret=link.secret[-SECRET_BYTES:],
     )
-    for _ in range(FAKE_TLS_ANSWERS if link.kind == "mtproxy_ee" else 1):
+    conversation = Conversation(carrier, terms.random, earlier=earlier)
+    for _ in range(FAKE_TLS_ANSWERS if link.kind in _IN_TLS else 1):
         failed = await _ask(network, stream, conversation, link, progress)
         if failed is not None:
             return failed
@@ -204,6 +232,38 @@ async def _walk(
             progress.answer_s = network.now() - began
         progress.answers += 1
     return progress.ended(None)
+
+
+async def _open_web(
+    network: Network,
+    connections: list[TcpConnection],
+    link: ProxyLink,
+    address: str,
+    *,
+    terms: Terms,
+    progress: _Progress,
+) -> ByteStream:
+    """Open a stream through a site; every connection that it takes is among ``connections``."""
+    # Browsers speak HTTP/2 with most sites, and this in no WebSocket.
+    context = terms.trust.context(terms.trust_key, ("http/1.1",))
+
+    async def shaken(connection: TcpConnection) -> ByteStream:
+        tls = TlsStream(connection, context, link.host)
+        await shake_hands(tls)
+        return tls
+
+    async def dial() -> ByteStream:
+        connection = network.open_tcp(address, link.port)
+        connections.append(connection)
+        await connection.connect()
+        return await shaken(connection)
+
+    progress.phase = "tls"
+    first = await shaken(connections[0])
+    progress.phase = "web"
+    progress.web = WebProxy(link, first, dial)
+    await progress.web.open()
+    return progress.web
 
 
 async def _open_tunnel(
@@ -245,7 +305,7 @@ async def _ask(
         data = await stream.receive_some()
         if not data:
             # Behind a verified handshake the secret is right: it is the way on that ends.
-            if link.kind == "mtproxy_ee" and not progress.answers:
+            if link.kind in _IN_TLS and not progress.answers:
                 progress.phase = "dc"
             return progress.ended(failures.EOF)
         answer = conversation.receive(data)

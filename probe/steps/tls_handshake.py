@@ -7,6 +7,8 @@ from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.model.step import TlsHandshake
 from probe.net.api import TcpConnection
+from probe.net.browser_hello import MISSING, is_browser, load_library
+from probe.net.browser_tls import BrowserTlsStream
 from probe.net.tls import CertificateError, HandshakeError, TlsStream
 from probe.steps.context import Context
 from probe.steps.counters import Counters
@@ -33,11 +35,24 @@ async def tls_handshake(
     acknowledged from one that was acknowledged and not answered; if something
     local terminates TCP (a VPN, an antivirus), its ACKs make that meaningless.
 
-    Returns the observation and the stream, if the handshake succeeded.
+    Returns the observation and the stream, if the handshake succeeded. Without the
+    library that a browser's profile needs the observation says that it was skipped.
     """
+    if is_browser(spec.profile) and not load_library():
+        skipped = context.observe(
+            "tls",
+            context.now(),
+            failures.SKIPPED,
+            failure_detail=MISSING,
+            server_name=spec.server_name,
+            hello_profile=spec.profile,
+            hello_split=spec.split,
+        )
+        return skipped, None
     t0 = context.now()
     tls_context = context.run.trust.context(spec.trust, spec.alpn, spec.profile)
-    stream = TlsStream(connection, tls_context, spec.server_name)
+    kind = BrowserTlsStream if is_browser(spec.profile) else TlsStream
+    stream = kind(connection, tls_context, spec.server_name, spec.split)
     outcome = _Outcome()
     counters = Counters.start(connection, context.run.network)
     async with until_silent(connection, spec.timeout_s, context.run.network):
@@ -54,6 +69,7 @@ async def tls_handshake(
         cipher_suite=stream.cipher() if outcome.failure is None else None,
         alpn=stream.alpn() if outcome.failure is None else None,
         hello_profile=spec.profile,
+        hello_split=spec.split,
         first_flight_bytes=stream.first_flight_bytes,
         peer_certificates=tuple(parse_certificate(der) for der in presented[:MAX_CHAIN]),
         **counters.of_first_answer(),

@@ -19,6 +19,7 @@ from probe.verdict.connects import judge_later_silence
 from probe.verdict.controls import Controls
 from probe.verdict.members import Member, Place, gather
 from probe.verdict.pace import is_slow
+from probe.verdict.resolved import encrypted_lookups, ordinary_lookups, resolve
 from probe.verdict.rules import RULES
 from probe.verdict.surroundings import Surroundings
 from probe.verdict.transfers import judge_page
@@ -26,8 +27,6 @@ from probe.verdict.words import summarise
 
 PROXIES: Final[frozenset[Tactic]] = frozenset({"socks5", "http_connect", "mtproxy"})
 """Ways that the person named: judged for a whole target, like the direct one."""
-
-_ENCRYPTED: Final = frozenset({"dot", "doh", "doq"})
 
 _USUAL_PORT: Final = 443
 
@@ -43,17 +42,22 @@ _Outcomes = Mapping[str, _Outcome]
 
 
 def judge_tried(rows: Sequence[Observation], around: Surroundings) -> Verdict | None:
-    """Judge one tactic that was tried at a target, None if nothing was found out."""
+    """Judge one tactic that was tried at a target, None if nothing was found out.
+
+    A way that begins with a name that leads astray has ended there.
+    """
     members = gather(row for row in rows if row.failure != failures.SKIPPED)
-    outcomes = {
-        name: _Outcome(
-            any(_works(place, around) for place in member.places),
-            tuple(last for place in member.places for rows in place.attempts for last in rows[-1:]),
-        )
-        for name, member in members.items()
-        if any(place.attempts for place in member.places)
-    }
-    return _verdict(rows[0], rows[0].tactic, outcomes, around.controls) if outcomes else None
+    outcomes = {}
+    for name, member in members.items():
+        places = [place for place in member.places if place.attempts]
+        if places or member.lookups:
+            found = _outcome(places, around)
+            outcomes[name] = found._replace(rows=(*found.rows, *member.lookups))
+    if not outcomes:
+        return None
+    verdict = _verdict(rows[0], rows[0].tactic, outcomes, around.controls)
+    needs = _needs_encrypted_dns(rows, around, rows[0].target_id)
+    return msgspec.structs.replace(verdict, with_encrypted_dns=needs)
 
 
 def judge_seen(
@@ -103,14 +107,8 @@ def _encrypted_dns(members: Mapping[str, Member], around: Surroundings) -> _Outc
     )
     found = {}
     for name, member in members.items():
-        asked = [
-            row
-            for row in member.lookups
-            if row.resolver_protocol in _ENCRYPTED and row.failure != failures.SKIPPED
-        ]
-        addresses = {
-            address for row in asked if row.failure is None for address in row.accepted_addresses()
-        }
+        asked = encrypted_lookups(member.lookups)
+        addresses = resolve(member.lookups).encrypted
         places = [p for p in member.places if p.address in addresses and p.attempts]
         if places:
             found[name] = _outcome(places, around)
@@ -120,19 +118,36 @@ def _encrypted_dns(members: Mapping[str, Member], around: Surroundings) -> _Outc
 
 
 def _families(members: Mapping[str, Member], around: Surroundings) -> dict[Tactic, _Outcomes]:
-    """Either address family, where a target has both."""
+    """Either address family, where a target has both.
+
+    Of a name, at the addresses that the ordinary resolver gives: to know others takes
+    another way.
+    """
     split: dict[Tactic, dict[str, list[Place]]] = {"ipv4": {}, "ipv6": {}}
     for name, member in members.items():
+        ordinary = resolve(member.lookups).ordinary
         for place in member.places:
             if place.address is not None and place.attempts:
                 family: Tactic = "ipv6" if ":" in place.address else "ipv4"
-                split[family].setdefault(name, []).append(place)
+                places = split[family].setdefault(name, [])
+                if not member.lookups or place.address in ordinary:
+                    places.append(place)
     if not all(split.values()):
         return {}
     return {
-        family: {name: _outcome(places, around) for name, places in of.items()}
+        family: {
+            name: _outcome(places, around) if places else _lost(members[name], family)
+            for name, places in of.items()
+        }
         for family, of in split.items()
     }
+
+
+def _lost(member: Member, family: Tactic) -> _Outcome:
+    """The ordinary resolver leads to no address of a family that others know."""
+    kind = "AAAA" if family == "ipv6" else "A"
+    asked = [row for row in ordinary_lookups(member.lookups) if row.query_type == kind]
+    return _Outcome(works=False, rows=tuple(asked))
 
 
 def _other_port(members: Mapping[str, Member], around: Surroundings) -> _Outcomes:
@@ -170,6 +185,22 @@ def _websocket(direct: Verdict, members: Mapping[str, Member], around: Surroundi
             own = tuple(theirs[name])
             found[name] = _Outcome(any(row.failure is None for row in own), own)
     return found
+
+
+def _needs_encrypted_dns(
+    rows: Iterable[Observation], around: Surroundings, target_id: str | None
+) -> bool:
+    """Whether a way began at addresses to which the ordinary resolver does not lead."""
+    direct: dict[str, list[Observation]] = defaultdict(list)
+    for row in around.rows:
+        if row.target_id == target_id and row.tactic == "none" and row.step == "dns":
+            direct[row.member].append(row)
+    return any(
+        row.address is not None
+        and direct[row.member]
+        and row.address not in resolve(direct[row.member]).ordinary
+        for row in rows
+    )
 
 
 def _verdict(

@@ -1,14 +1,16 @@
 """What DNS said about one member: denied, forged, hijacked, impossible, or merely silent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from probe.model import failure as failures
 from probe.model.observation import Observation
+from probe.model.target import ENCRYPTED
 from probe.model.verdict import Mechanism, Rival
 from probe.verdict.finding import Finding, found, ruled_out
 from probe.verdict.fingerprints import match_answer
 from probe.verdict.members import Member
-from probe.verdict.surroundings import ENCRYPTED, Surroundings, addresses_in, is_bogus
+from probe.verdict.resolved import ordinary_lookups
+from probe.verdict.surroundings import Surroundings, addresses_in, is_bogus
 
 _DENIED: dict[str, Mechanism] = {
     failures.DNS_NXDOMAIN: "dns_nxdomain",
@@ -39,7 +41,7 @@ def judge_lookups(member: Member, around: Surroundings) -> Finding | None:
     if not rows:
         return None
     doubled = [row for row in rows if _has_two_answers(row)]
-    ordinary = _ordinary(rows)
+    ordinary = ordinary_lookups(rows)
     others = [row for row in rows if row.resolver_id != ordinary[0].resolver_id]
     honest = [row for row in others if row.failure is None and not is_bogus(row)]
     if any(row in ordinary or row.resolver_protocol == "udp" for row in doubled):
@@ -144,17 +146,6 @@ def _of_one_type(lookups: Sequence[Observation]) -> Sequence[Observation]:
     if not by_type["A"] or (has_answer["AAAA"] and not has_answer["A"]):
         return by_type["AAAA"]
     return by_type["A"]
-
-
-def _ordinary(rows: Iterable[Observation]) -> list[Observation]:
-    """The resolver that applications use: the system's, else the first over UDP."""
-    preference = {"system": 0, "udp": 1, "tcp": 2, "dot": 3, "doh": 4}
-    listed = list(rows)
-    first = min(
-        listed,
-        key=lambda row: (preference[row.resolver_protocol or "doh"], row.resolver_id or ""),
-    )
-    return [row for row in listed if row.resolver_id == first.resolver_id]
 
 
 def _has_two_answers(row: Observation) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from probe.model import failure as failures
 from probe.model.observation import Observation
+from probe.model.target import ENCRYPTED
 from probe.verdict.controls import Controls, assess
 from probe.verdict.members import sound
 from probe.wire.addresses import is_address, network_of
@@ -178,9 +179,6 @@ def addresses_in(row: Observation) -> frozenset[str]:
         for answer in response.answers
         if answer.type in {"A", "AAAA"}
     )
-
-
-ENCRYPTED: Final = frozenset({"dot", "doh"})
 
 
 def _convicted(

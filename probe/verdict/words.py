@@ -107,6 +107,8 @@ def summarise(verdict: Verdict) -> str:
         text += f"; {looks}{beside}{MECHANISM_WORDS[verdict.mechanism]}"
     if verdict.within_hops is not None:
         text += f", within {verdict.within_hops} hop" + "s" * (verdict.within_hops > 1)
+    if verdict.with_encrypted_dns:
+        text += ", together with encrypted DNS"
     if verdict.benign_cause is not None:
         text += f"; {CAUSE_WORDS[verdict.benign_cause]}"
     return text
@@ -262,7 +264,8 @@ def ways_of(verdicts: Sequence[Verdict]) -> list[WayAround]:
             name = f"{proxy_id} ({TACTIC_WORDS[tactic]})"
             n_ok, n_total = sum(v.state == "ok" for v in of), len(of)
         else:
-            name = TACTIC_WORDS[tactic]
+            together = " with encrypted DNS" if any(v.with_encrypted_dns for v in of) else ""
+            name = TACTIC_WORDS[tactic] + together
             n_ok, n_total = sum(v.n_ok for v in of), sum(v.n_total for v in of)
         found.append(WayAround(name, tactic, n_ok, n_total, tuple(of)))
     found.sort(key=lambda way: (-way.n_ok / way.n_total, -way.n_total, TACTICS.index(way.tactic)))

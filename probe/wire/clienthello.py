@@ -39,7 +39,7 @@ _FATAL: Final = 2
 _CLOSE_NOTIFY: Final = 0
 UNRECOGNIZED_NAME: Final = 112
 
-_RETRY_RANDOM: Final = bytes.fromhex(
+RETRY_RANDOM: Final = bytes.fromhex(
     "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
 )
 """A ServerHello with this for its random asks for another hello (RFC 8446 §4.1.3)."""
@@ -58,8 +58,9 @@ _HTTP_STARTS: Final = (b"http/", b"<html", b"<!doctype html")
 
 # TLS 1.3 first (RFC 8446 §B.4), then what a server of TLS 1.2 still has: forward
 # secret suites for both kinds of key, and one without (RFC 9325 §4.2).
-_CIPHER_SUITES: Final = (
-    *(0x1301, 0x1302, 0x1303),
+TLS13_SUITES: Final = (0x1301, 0x1302, 0x1303)
+CIPHER_SUITES: Final = (
+    *TLS13_SUITES,
     *(0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8),
     0x009C,
 )
@@ -68,7 +69,11 @@ _X25519: Final = 0x001D
 _P256: Final = 0x0017
 _P384: Final = 0x0018
 _X25519_MLKEM768: Final = 0x11EC
-_VERSIONS: Final = (0x0304, 0x0303)
+GROUPS: Final = (_X25519, _P256, _P384)
+X25519_BYTES: Final = 32
+TLS13: Final = 0x0304
+TLS12: Final = 0x0303
+VERSIONS: Final = (TLS13, TLS12)
 
 _SERVER_NAME: Final = 0
 _SUPPORTED_GROUPS: Final = 10
@@ -80,7 +85,7 @@ _EXTENDED_MASTER_SECRET: Final = 23
 _SUPPORTED_VERSIONS: Final = 43
 _PSK_MODES: Final = 45
 _KEY_SHARE: Final = 51
-_ENCRYPTED_CLIENT_HELLO: Final = 0xFE0D
+ENCRYPTED_CLIENT_HELLO: Final = 0xFE0D
 _RENEGOTIATION_INFO: Final = 0xFF01
 
 _MLKEM_PRIME: Final = 3329
@@ -152,40 +157,72 @@ def build_client_hello(
     Raises:
         UnicodeEncodeError: the name or a protocol is not ASCII.
     """
-    x25519 = X25519PrivateKey.from_private_bytes(random(32)).public_key().public_bytes_raw()
-    groups: tuple[int, ...] = (_X25519, _P256, _P384)
-    shares = numbers(_X25519) + vector(2, x25519)
+    shares = x25519_share(random)
+    groups: tuple[int, ...] = GROUPS
     if profile == "large":
         # The lattice's share comes first in the pair (draft-ietf-tls-ecdhe-mlkem §3).
-        hybrid = mlkem768_key(random) + x25519
+        hybrid = mlkem768_key(random) + shares[-X25519_BYTES:]
         groups = (_X25519_MLKEM768, *groups)
         shares = numbers(_X25519_MLKEM768) + vector(2, hybrid) + shares
+    extensions = own_extensions(server_name, groups, shares, VERSIONS, alpn)
+    start = numbers(0x0303) + random(32)
+    suites = vector(2, numbers(*CIPHER_SUITES)) + vector(1, b"\0")
+    if profile == "ech":
+        inner_bytes = len(start) + 1 + len(suites) + 2 + len(extensions)
+        extensions += extension(ENCRYPTED_CLIENT_HELLO, _grease_ech(inner_bytes, random))
+    # A session id is there although none is resumed: middleboxes want one (RFC 8446 §D.4).
+    head = start + vector(1, random(32)) + suites
+    if profile == "large":
+        missing = LARGE_BYTES - _FRAME_BYTES - len(head) - len(extensions) - 4
+        extensions += extension(_PADDING, bytes(max(0, missing)))
+    return handshake_record(hello_message(head + vector(2, extensions)))
+
+
+def x25519_share(random: RandomBytes) -> bytes:
+    """Build the entry of key_share for a fresh key of X25519 (RFC 8446 §4.2.8)."""
+    private = X25519PrivateKey.from_private_bytes(random(X25519_BYTES))
+    return numbers(_X25519) + vector(2, private.public_key().public_bytes_raw())
+
+
+def own_extensions(
+    server_name: str,
+    groups: Sequence[int],
+    shares: bytes,
+    versions: Sequence[int],
+    alpn: Sequence[str],
+) -> bytes:
+    """Build the extensions that all our hellos of these versions have in common.
+
+    Raises:
+        UnicodeEncodeError: the name or a protocol is not ASCII.
+    """
+    has_tls12 = TLS12 in versions
     extensions = b""
     if server_name and not is_address(server_name):
         extensions += extension(_SERVER_NAME, host_name(server_name))
-    extensions += extension(_EXTENDED_MASTER_SECRET, b"")
-    extensions += extension(_RENEGOTIATION_INFO, vector(1, b""))
+    if has_tls12:
+        extensions += extension(_EXTENDED_MASTER_SECRET, b"")
+        extensions += extension(_RENEGOTIATION_INFO, vector(1, b""))
     extensions += extension(_SUPPORTED_GROUPS, vector(2, numbers(*groups)))
-    extensions += extension(_EC_POINT_FORMATS, vector(1, b"\0"))
+    if has_tls12:
+        extensions += extension(_EC_POINT_FORMATS, vector(1, b"\0"))
     if alpn:
         protocols = b"".join(vector(1, protocol.encode("ascii")) for protocol in alpn)
         extensions += extension(_ALPN, vector(2, protocols))
     extensions += extension(_SIGNATURES, vector(2, numbers(*_SIGNATURE_ALGORITHMS)))
     extensions += extension(_KEY_SHARE, vector(2, shares))
     extensions += extension(_PSK_MODES, vector(1, b"\1"))
-    extensions += extension(_SUPPORTED_VERSIONS, vector(1, numbers(*_VERSIONS)))
-    head = numbers(0x0303) + random(32)
-    suites = vector(2, numbers(*_CIPHER_SUITES)) + vector(1, b"\0")
-    if profile == "ech":
-        inner_bytes = len(head) + 1 + len(suites) + 2 + len(extensions)
-        extensions += extension(_ENCRYPTED_CLIENT_HELLO, _grease_ech(inner_bytes, random))
-    # A session id is there although none is resumed: middleboxes want one (RFC 8446 §D.4).
-    head += vector(1, random(32)) + suites
-    if profile == "large":
-        missing = LARGE_BYTES - _FRAME_BYTES - len(head) - len(extensions) - 4
-        extensions += extension(_PADDING, bytes(max(0, missing)))
-    body = head + vector(2, extensions)
-    message = bytes((_CLIENT_HELLO,)) + vector(3, body)
+    extensions += extension(_SUPPORTED_VERSIONS, vector(1, numbers(*versions)))
+    return extensions
+
+
+def hello_message(body: bytes) -> bytes:
+    """Frame a ClientHello's body as a handshake message (RFC 8446 §4)."""
+    return bytes((_CLIENT_HELLO,)) + vector(3, body)
+
+
+def handshake_record(message: bytes) -> bytes:
+    """Put a first handshake message into one record (RFC 8446 §5.1)."""
     return bytes((_HANDSHAKE_RECORD, 3, 1)) + vector(2, message)
 
 
@@ -292,4 +329,4 @@ def _hello_kind(message: bytes) -> AnswerKind:
         return "other"
     if len(message) < _RANDOM_ENDS:
         return "incomplete"
-    return "hello_retry" if message[6:_RANDOM_ENDS] == _RETRY_RANDOM else "server_hello"
+    return "hello_retry" if message[6:_RANDOM_ENDS] == RETRY_RANDOM else "server_hello"

@@ -4,6 +4,7 @@ dnspython is the codec only: its query functions return the first acceptable
 answer, which hides an injector's race, so the socket loop is ours.
 """
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import dns.exception
@@ -14,12 +15,32 @@ import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
+from dns.rdtypes.svcbbase import ECHParam, ParamKey, PortParam, SVCBBase
 
 from probe.model.target import QueryType
 
 MAX_ANSWERS: Final = 64
 """Bound on stored records of one message; real answers have under 20, and a
 hostile 64 KiB message can hold some 4000."""
+
+
+HTTPS_PORT: Final = 443
+"""Where a record of type HTTPS leads that names no port (RFC 9460 §9.1)."""
+
+_UNDERSTOOD: Final = frozenset(
+    (
+        ParamKey.ALPN,
+        ParamKey.NO_DEFAULT_ALPN,
+        ParamKey.PORT,
+        ParamKey.IPV4HINT,
+        ParamKey.ECH,
+        ParamKey.IPV6HINT,
+    )
+)
+"""A record that makes any other parameter mandatory is not for us (RFC 9460 §8)."""
+
+_SHOWN_ALPN: Final = (b"h3", b"h2", b"http/1.1")
+"""What is kept of a record's protocols: a stranger's bytes are not."""
 
 
 class MalformedMessageError(ValueError):
@@ -31,7 +52,11 @@ class BadNameError(ValueError):
 
 
 class Record(NamedTuple):
-    """One answer record: type mnemonic, address or name, TTL in seconds."""
+    """One answer record: type mnemonic, address, name or words, TTL in seconds.
+
+    The words of type HTTPS are ``alias``, or ``alpn=`` with protocols and ``ech``, or
+    ``service`` where there is neither.
+    """
 
     type: str
     value: str
@@ -39,13 +64,18 @@ class Record(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a message says. ``matches`` is about id, question and QR bit."""
+    """What a message says. ``matches`` is about id, question and QR bit.
+
+    ``ech_config_list`` is that of an HTTPS record (RFC 9848); who may have forged it is
+    the caller's to know.
+    """
 
     rcode: str
     matches: bool
     id_matches: bool
     is_truncated: bool
     records: tuple[Record, ...]
+    ech_config_list: bytes | None = None
 
 
 def build_query(hostname: str, query_type: QueryType, message_id: int) -> bytes:
@@ -74,14 +104,23 @@ def parse_response(data: bytes, query: bytes) -> Response:
         question = dns.message.from_wire(query).question
     except (dns.exception.DNSException, ValueError, IndexError, OverflowError) as error:
         raise MalformedMessageError(type(error).__name__) from None
+    # A record of type HTTPS is an answer only to who asked for one.
+    asked = {rrset.rdtype for rrset in question}
+    kinds = {"A", "AAAA", "CNAME"} | ({"HTTPS"} if dns.rdatatype.HTTPS in asked else set())
     records = []
+    services = []
     for rrset in message.answer:
         kind = dns.rdatatype.to_text(rrset.rdtype)
         # In another class than IN an A record holds something else.
-        if rrset.rdclass != dns.rdataclass.IN or kind not in {"A", "AAAA", "CNAME"}:
+        if rrset.rdclass != dns.rdataclass.IN or kind not in kinds:
             continue
         for rdata in rrset:
-            value = rdata.to_text()
+            if isinstance(rdata, SVCBBase):
+                if rdata.target in {dns.name.root, rrset.name}:
+                    services.append(rdata)
+                value = _words(rdata)
+            else:
+                value = rdata.to_text()
             records.append(Record(kind, value.rstrip(".")[:255], int(rrset.ttl)))
     id_matches = data[:2] == query[:2]
     is_reply = bool(message.flags & dns.flags.QR) and message.opcode() == dns.opcode.QUERY
@@ -93,7 +132,37 @@ def parse_response(data: bytes, query: bytes) -> Response:
         id_matches=id_matches,
         is_truncated=bool(message.flags & dns.flags.TC),
         records=tuple(records[:MAX_ANSWERS]),
+        ech_config_list=_ech_config_list(services),
     )
+
+
+def _words(service: SVCBBase) -> str:
+    """Say what a record offers, without addresses or names."""
+    if service.priority == 0:
+        return "alias"
+    protocols = getattr(service.params.get(ParamKey.ALPN), "ids", ())
+    shown = [alpn.decode("ascii") for alpn in _SHOWN_ALPN if alpn in protocols]
+    words = [f"alpn={','.join(shown)}"] if shown else []
+    if ParamKey.ECH in service.params:
+        words.append("ech")
+    return " ".join(words) or "service"
+
+
+def _ech_config_list(services: Iterable[SVCBBase]) -> bytes | None:
+    """Return the keys of the record preferred for HTTPS on its own port, if there are any.
+
+    Of records that lead to another host none comes here: the addresses that we know are
+    not its.
+    """
+    for service in sorted(services, key=lambda service: service.priority):
+        port = service.params.get(ParamKey.PORT)
+        mandatory = getattr(service.params.get(ParamKey.MANDATORY), "keys", ())
+        if isinstance(port, PortParam) and port.port != HTTPS_PORT:
+            continue
+        ech = service.params.get(ParamKey.ECH)
+        if isinstance(ech, ECHParam) and _UNDERSTOOD.issuperset(mandatory):
+            return bytes(ech.ech)
+    return None
 
 
 def frame(message: bytes) -> bytes:

@@ -90,7 +90,10 @@ class HttpExchange:
     ) -> None:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         # A plain, common request: an unusual User-Agent is itself a mark.
-        base = [("Host", host), ("User-Agent", "Mozilla/5.0"), ("Accept", "*/*")]
+        given = {name.lower() for name, _ in headers}
+        base = [("Host", host), ("User-Agent", "Mozilla/5.0")]
+        if "accept" not in given:
+            base.append(("Accept", "*/*"))
         if body:
             base.append(("Content-Length", str(len(body))))
         request = h11.Request(method=method, target=path, headers=[*base, *headers])

@@ -1,8 +1,9 @@
 """Links to proxies, as people pass them on, and what they say.
 
-Telegram's own (core.telegram.org/api/links: ``proxy`` and ``socks``) and URLs of SOCKS
-and HTTP proxies. Whatever a link holds may be a secret: no error here repeats any of
-it, and a link shows nothing of itself when it is printed.
+Telegram's own (core.telegram.org/api/links: ``proxy`` and ``socks``; ``webproxy`` as TDLib
+1.8.69 was seen to read it) and URLs of SOCKS and HTTP proxies. Whatever a link holds may be
+a secret: no error here repeats any of it, and a link shows nothing of itself when it is
+printed.
 """
 
 import base64
@@ -14,19 +15,28 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from probe.wire.addresses import a_label, is_address
 
-Kind = Literal["socks5", "socks4", "http_connect", "mtproxy", "mtproxy_dd", "mtproxy_ee"]
-"""``mtproxy``: obfuscated only; ``_dd``: and padded; ``_ee``: inside fake TLS."""
+Kind = Literal["socks5", "socks4", "http_connect", "mtproxy", "mtproxy_dd", "mtproxy_ee", "web"]
+"""``mtproxy``: obfuscated only; ``_dd``: and padded; ``_ee``: inside fake TLS; ``web``: one
+of the first two, inside a website's HTTPS."""
 
 MAX_LINK_CHARS: Final = 2048
 MAX_DOMAIN_BYTES: Final = 182
 """Of fake TLS, as in Telegram's clients: more would not fit their hello of 517 bytes."""
 
 SECRET_BYTES: Final = 16
+WEB_PORT: Final = 443
+"""Fixed by the type: links give none, and applications ignore one that does."""
+
+_PADDED_MARK: Final = 0xDD
+_PATH_MARK: Final = 0x70
+"""Before the secret in links to a WEB proxy below a path, so that applications which know
+no paths do not take the link for one without."""
+
 _MAX_CREDENTIAL_CHARS: Final = 255
 """RFC 1929: one byte of length."""
 
 _TELEGRAM: Final = re.compile(
-    r"(?:tg:(?://)?|(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/)(proxy|socks)/?\?(.*)",
+    r"(?:tg:(?://)?|(?:https?://)?(?:www\.)?(?:t|telegram)\.(?:me|dog)/)(proxy|socks|webproxy)/?\?(.*)",
     re.IGNORECASE,
 )
 _LOOKS_LIKE_LINK: Final = re.compile(r"tg:|[a-z][a-z0-9+.-]*://|(?:t|telegram)\.me/", re.IGNORECASE)
@@ -37,7 +47,7 @@ _KINDS: Final[dict[str, Kind]] = {
     "socks4a": "socks4",
     "http": "http_connect",
 }
-_EXPECTED: Final = "expected tg://proxy, tg://socks, socks5://, socks4:// or http://"
+_EXPECTED: Final = "expected tg://proxy, tg://webproxy, tg://socks, socks5://, socks4:// or http://"
 _NO_HOST: Final = "the server is neither a host name nor an address (IPv6: in brackets)"
 _PLACE: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([^:]*))?")
 _HOST: Final = re.compile(
@@ -46,6 +56,10 @@ _HOST: Final = re.compile(
     re.IGNORECASE,
 )
 """A name whose last label is a number is a mistyped address."""
+_WEB_SERVER: Final = re.compile(r"(?:https://)?([^/?#@:]*)(?:/(.*?)/?)?", re.IGNORECASE)
+_WEB_PATH: Final = re.compile(
+    r"(?=.{1,128}\Z)[a-z0-9][a-z0-9_-]*(?:/[a-z0-9][a-z0-9_-]*)*", re.IGNORECASE
+)
 
 
 class BadLinkError(ValueError):
@@ -62,7 +76,12 @@ class Secret(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class ProxyLink:
-    """One proxy. ``host`` is an address or an A-label; ``domain`` is fake TLS's name."""
+    """One proxy. ``host`` is an address or an A-label; ``domain`` is the name TLS shows.
+
+    ``secret`` is 16 bytes; of a WEB proxy with the dd before it, if it has one, because
+    its capability is derived from both. ``path`` is where a WEB proxy begins: segments,
+    with slashes between them only, or empty.
+    """
 
     kind: Kind
     host: str
@@ -71,9 +90,17 @@ class ProxyLink:
     password: str | None = None
     secret: bytes = b""
     domain: str = ""
+    path: str = ""
 
     def __repr__(self) -> str:
         return f"ProxyLink({self.kind})"
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether MTProto's frames get padding: of every secret but a plain one."""
+        return self.kind != "mtproxy" and not (
+            self.kind == "web" and len(self.secret) == SECRET_BYTES
+        )
 
     @property
     def place(self) -> str:
@@ -85,6 +112,8 @@ class ProxyLink:
 
         Telegram's own where it has one, because its applications open that.
         """
+        if self.kind == "web":
+            return f"tg://webproxy?{urlencode(self._web_fields())}"
         where = {"server": self.host, "port": str(self.port)}
         if self.secret:
             start = {"mtproxy_dd": b"\xdd", "mtproxy_ee": b"\xee"}.get(self.kind, b"")
@@ -99,6 +128,12 @@ class ProxyLink:
         if self.password is not None:
             login += ":" + quote(self.password, safe="")
         return f"{scheme}://{login}{'@' if login else ''}{self.place}"
+
+    def _web_fields(self) -> dict[str, str]:
+        if not self.path:
+            return {"server": self.host, "secret": self.secret.hex()}
+        marked = base64.urlsafe_b64encode(bytes((_PATH_MARK,)) + self.secret).decode()
+        return {"server": f"{self.host}/{self.path}", "secret": marked.rstrip("=")}
 
 
 def looks_like_link(text: str) -> bool:
@@ -133,9 +168,12 @@ def _telegram(command: str, query: str) -> ProxyLink:
     for name in ("server", "port", "secret", "user", "pass"):
         if sum(key == name for key, _ in pairs) > 1:
             raise BadLinkError(f"{name} is given twice")
-    for name in ("server", "port", *(("secret",) if command == "proxy" else ())):
+    needed = {"proxy": ("server", "port", "secret"), "webproxy": ("server", "secret")}
+    for name in needed.get(command, ("server", "port")):
         if not fields.get(name):
             raise BadLinkError(f"no {name}")
+    if command == "webproxy":
+        return _web(fields["server"], fields["secret"].replace(" ", "+"))
     host, port = _host(fields["server"]), _port(fields["port"])
     if command == "proxy":
         # In a query "+" means a space; in base64 it is a digit.
@@ -143,6 +181,28 @@ def _telegram(command: str, query: str) -> ProxyLink:
         return ProxyLink(secret.kind, host, port, secret=secret.key, domain=secret.domain)
     username, password = _login("socks5", fields.get("user"), fields.get("pass"))
     return ProxyLink("socks5", host, port, username, password)
+
+
+def _web(server: str, secret_text: str) -> ProxyLink:
+    """Read a WEB proxy's place and secret, by the rules that TDLib 1.8.69 was seen to have."""
+    place = _WEB_SERVER.fullmatch(server)
+    host = _host(place[1]) if place else ""
+    if not place or is_address(host) or "." not in host:
+        raise BadLinkError("the server of a WEB proxy is not a host name with a dot in it")
+    path = place[2] or ""
+    if path and not _WEB_PATH.fullmatch(path):
+        raise BadLinkError("the path of a WEB proxy is not of letters, digits, - and _")
+    secret = _decoded(secret_text)
+    is_marked = len(secret) > SECRET_BYTES and secret[0] == _PATH_MARK
+    if path and not is_marked:
+        raise BadLinkError("the secret is not in the form that goes with a path")
+    if is_marked:
+        secret = secret[1:]
+    if len(secret) != SECRET_BYTES and not (
+        len(secret) == 1 + SECRET_BYTES and secret[0] == _PADDED_MARK
+    ):
+        raise BadLinkError("the secret of a WEB proxy is neither 16 bytes, nor dd and 16")
+    return ProxyLink("web", host, WEB_PORT, secret=secret, domain=host, path=path)
 
 
 def _url(text: str) -> ProxyLink:
@@ -213,7 +273,7 @@ def parse_secret(text: str) -> Secret:
     data = _decoded(text)
     if len(data) == SECRET_BYTES:
         return Secret("mtproxy", data, "")
-    if len(data) == 1 + SECRET_BYTES and data[0] == 0xDD:
+    if len(data) == 1 + SECRET_BYTES and data[0] == _PADDED_MARK:
         return Secret("mtproxy_dd", data[1:], "")
     if len(data) > 1 + SECRET_BYTES and data[0] == 0xEE:
         return Secret("mtproxy_ee", data[1 : 1 + SECRET_BYTES], _domain(data[1 + SECRET_BYTES :]))

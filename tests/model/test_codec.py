@@ -11,6 +11,7 @@ from model import mutation
 from model.values import values_of
 from probe.model.codec import (
     ADDED_IN_1_1,
+    ADDED_IN_1_2,
     MAX_LINE_BYTES,
     MalformedLineError,
     decode_line,
@@ -168,57 +169,68 @@ def test_missing_column_is_damage() -> None:
         decode_line(orjson.dumps(line), Verdict)
 
 
-def old_line(value: Observation | Verdict) -> dict[str, Any]:
-    """A line as version 1.0 wrote it."""
-    line = {**flatten(RUN, value), "schema_version": "1.0"}
-    return {name: item for name, item in line.items() if name not in ADDED_IN_1_1}
+ADDED = {"1.0": ADDED_IN_1_1 | ADDED_IN_1_2, "1.1": ADDED_IN_1_2}
+either_version = pytest.mark.parametrize("version", ADDED)
 
 
+def old_line(value: Observation | Verdict, version: str) -> dict[str, Any]:
+    """A line as an earlier version wrote it."""
+    line = {**flatten(RUN, value), "schema_version": version}
+    return {name: item for name, item in line.items() if name not in ADDED[version]}
+
+
+@either_version
 @either_value
-def test_lines_of_version_1_0_are_read(value: Observation | Verdict) -> None:
+def test_lines_of_earlier_versions_are_read(value: Observation | Verdict, version: str) -> None:
     """The columns that they do not have are null or empty."""
-    stored = decode_line(orjson.dumps(old_line(value)), type(value))
+    stored = decode_line(orjson.dumps(old_line(value, version)), type(value))
     assert stored.value == value
-    assert stored.run.schema_version == "1.0"
-    for name in ADDED_IN_1_1 & set(value.__struct_fields__):
+    assert stored.run.schema_version == version
+    for name in ADDED[version] & set(value.__struct_fields__):
         assert not getattr(stored.value, name)
 
 
+@either_version
 @either_value
-def test_a_line_of_version_1_0_may_have_a_new_column(value: Observation | Verdict) -> None:
+def test_a_line_of_an_earlier_version_may_have_a_new_column(
+    value: Observation | Verdict, version: str
+) -> None:
     """As one that was written between the two versions."""
-    for name in ADDED_IN_1_1 & set(value.__struct_fields__):
-        line = {**old_line(value), name: flatten(RUN, value)[name]}
+    for name in ADDED[version] & set(value.__struct_fields__):
+        line = {**old_line(value, version), name: flatten(RUN, value)[name]}
         assert decode_line(orjson.dumps(line), type(value)).value == value
 
 
+@either_version
 @either_value
-def test_columns_of_version_1_0_are_on_every_line(value: Observation | Verdict) -> None:
+def test_columns_of_an_earlier_version_are_on_every_line(
+    value: Observation | Verdict, version: str
+) -> None:
     """Whatever the version, a missing one of them is damage."""
-    for name in old_line(value):
-        line = old_line(value)
+    for name in old_line(value, version).keys() - {"schema_version"}:
+        line = old_line(value, version)
         del line[name]
-        message = refusal(orjson.dumps(line), type(value))
-        assert message == f"$.{name}: missing column" or name == "schema_version"
+        assert refusal(orjson.dumps(line), type(value)) == f"$.{name}: missing column"
 
 
 @either_value
-def test_columns_of_version_1_1_are_on_its_lines(value: Observation | Verdict) -> None:
+def test_new_columns_are_on_the_lines_of_their_version(value: Observation | Verdict) -> None:
     """A line that says so has them."""
-    for name in ADDED_IN_1_1 & set(value.__struct_fields__):
+    for name in ADDED["1.0"] & set(value.__struct_fields__):
         line = flatten(RUN, value)
-        assert line["schema_version"] == "1.1"
+        assert line["schema_version"] == "1.2"
         del line[name]
         assert refusal(orjson.dumps(line), type(value)) == f"$.{name}: missing column"
 
 
 def test_every_new_column_is_one() -> None:
-    """The list names columns of facts, each with a default."""
-    assert set(Observation.__struct_fields__) | set(Verdict.__struct_fields__) >= ADDED_IN_1_1
-    assert not set(RunColumns.__struct_fields__) & ADDED_IN_1_1
+    """The lists name columns of facts, each with a default."""
+    columns = set(Observation.__struct_fields__) | set(Verdict.__struct_fields__)
+    assert columns >= ADDED["1.0"]
+    assert not set(RunColumns.__struct_fields__) & ADDED["1.0"]
 
 
-@pytest.mark.parametrize("version", ["0.9", "1.2", "2.0", 1.1, None])
+@pytest.mark.parametrize("version", ["0.9", "1.3", "2.0", 1.1, None])
 def test_other_versions_are_refused(version: object) -> None:
     """By a later program, or by none."""
     line = {**flatten(RUN, VERDICT), "schema_version": version}

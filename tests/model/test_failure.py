@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from probe.model import failure
-from probe.wire.mtproto.res_pq import Fault
+from probe.wire.mtproto.messages import Fault
 
 FAILURES_PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from probe.model.observation import STEPS, FollowUp, Role, Step
+from probe.model.observation import STEPS, TACTICS, FollowUp, Role, Step, Tactic
 from probe.model.verdict import BLOCKED_STATES, STATES, BenignCause, Mechanism, State
 
 GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"
@@ -19,6 +19,7 @@ SECTIONS: dict[str, Any] = {
     "Steps": Step,
     "Roles": Role,
     "Follow-ups": FollowUp,
+    "Tactics": Tactic,
 }
 
 
@@ -37,6 +38,7 @@ def test_tuples_agree_with_their_types() -> None:
     """The tuples for iterating have the words of the types."""
     assert get_args(State) == STATES
     assert get_args(Step) == STEPS
+    assert get_args(Tactic) == TACTICS
     assert set(STATES) > BLOCKED_STATES
 
 

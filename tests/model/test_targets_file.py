@@ -6,6 +6,8 @@ from pathlib import Path
 
 import orjson
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from probe.model.target import Endpoint, Target, Targets
 from probe.model.validate import load_targets
@@ -116,10 +118,37 @@ def test_groups_stop_at_one_layer(targets: Targets) -> None:
         assert len(depths) == len({group for group, _ in depths}), t.id
 
 
-def test_private_authority_is_not_verified_blindly(targets: Targets) -> None:
-    """Without Signal's own certificate its backend is not probed with TLS."""
-    for endpoint in target(targets, "signal/backend").endpoints:
-        assert endpoint.probes == ("dns", "tcp")
+# "Signal Messenger", 2022-01-26 to 2032-01-24: the constant of OONI's signal test, and what
+# servers presented on 2026-10-01 (signal-web's evidence has this fingerprint).
+SIGNAL_ROOT = "ddb0f92bb95c8d6fd202ea6e8cc5ccd182b544f8cd696f47d580659ddc9df65a"
+
+
+def test_signals_servers_are_verified_by_its_own_authority(targets: Targets) -> None:
+    """Byte for byte the published certificate; every one of its hosts is asked in TLS."""
+    (service,) = (s for s in targets.services if s.trust_anchors)
+    (root,) = (x509.load_pem_x509_certificate(pem.encode()) for pem in service.trust_anchors)
+    root.verify_directly_issued_by(root)
+    assert (service.id, root.fingerprint(hashes.SHA256()).hex()) == ("signal", SIGNAL_ROOT)
+    own = [e for t in targets.targets if t.service == "signal" for e in t.endpoints]
+    assert {e.probes for e in own} == {("dns", "tcp", "tls")}
+    assert all(e.server_name == e.address for e in own)
+
+
+def test_what_signal_shows_browsers_is_a_service_of_its_own(targets: Targets) -> None:
+    """A service trusts its own authority only, and these have the public web's certificates."""
+    hosts = {e.address for e in target(targets, "signal-web/site").endpoints}
+    assert hosts == {"signal.org", "updates.signal.org"}
+    assert not targets.service_of(target(targets, "signal-web/site")).trust_anchors
+
+
+def test_whatsapps_chat_servers_are_two_ports_each(targets: Targets) -> None:
+    """Chat works if one server does, and a server if one of its ports does."""
+    chat = target(targets, "whatsapp/chat")
+    ports = {(e.group, e.address, e.port) for e in chat.endpoints}
+    assert chat.combination_rule == "any_of"
+    assert ports == {
+        (f"e{i}", f"e{i}.whatsapp.net", port) for i in range(1, 17) for port in (443, 5222)
+    }
 
 
 def test_controls_are_of_several_operators(targets: Targets) -> None:

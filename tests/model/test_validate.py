@@ -1,11 +1,15 @@
 """Any bytes are either a usable target list or a list of problems with their places."""
 
-import base64
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +27,21 @@ from probe.model.validate import (
 
 SHIPPED = Path(__file__).parents[2] / "targets.json"
 
-ANCHOR = "-----BEGIN CERTIFICATE-----\nMIIBAAAA\n-----END CERTIFICATE-----\n"
+AUTHORITY = trustme.CA()
+ANCHOR = AUTHORITY.cert_pem.bytes().decode()
+
+
+def public_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, *, pkcs1: bool = False) -> str:
+    form = (
+        serialization.PublicFormat.PKCS1
+        if pkcs1
+        else serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+
+
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+PUBLIC_KEY = public_pem(RSA_KEY)
 
 SMALL: dict[str, Any] = {
     "schema_version": "1.0",
@@ -36,6 +54,17 @@ SMALL: dict[str, Any] = {
             "category_code": "COMT",
             "address_ranges": ["192.0.2.0/24", "2001:db8::/32"],
             "trust_anchors": [ANCHOR],
+            "mtproto_keys": [public_pem(RSA_KEY, pkcs1=True)],
+            "discovery": [
+                {
+                    "id": "d",
+                    "address": "192.0.2.3",
+                    "server_name": "front.example",
+                    "host": "hidden.example",
+                    "path": "/resolve?name=x",
+                }
+            ],
+            "discovery_keys": [PUBLIC_KEY],
         }
     ],
     "targets": [
@@ -310,6 +339,11 @@ def test_probes_that_go_together(probes: list[str]) -> None:
             "$.resolvers[2]: a resolver of protocol doh needs server_name",
         ),
         (
+            ("resolvers", 1, "protocol"),
+            "doq",
+            "$.resolvers[1]: a resolver of protocol doq needs server_name",
+        ),
+        (
             ("resolvers", 2, "path"),
             "/dns query",
             "$.resolvers[2].path: '/dns query' is not an absolute path",
@@ -341,6 +375,7 @@ def test_controls_that_must_not_depend_on_dns(kind: str) -> None:
         "-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----",
         "-----BEGIN CERTIFICATE-----",
         "-----BEGIN PRIVATE KEY-----\nMIIBAAAA\n-----END PRIVATE KEY-----",
+        PUBLIC_KEY,
         ANCHOR + ANCHOR,
     ],
 )
@@ -351,12 +386,99 @@ def test_bad_trust_anchor(place: mutation.Path, text: str) -> None:
     assert problem.endswith("trust_anchors[0]: not one PEM block of a CERTIFICATE (RFC 7468)")
 
 
-def test_long_trust_anchor() -> None:
-    """A certificate of ordinary size in 64-character lines is accepted."""
-    lines = base64.encodebytes(bytes(1400)).decode()
-    anchor = f"-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n"
-    document = mutation.replaced(SMALL, ("trust_anchors",), [anchor])
-    assert load_targets(orjson.dumps(document)).trust_anchors == (anchor,)
+def self_signed(until: dt.date) -> str:
+    """Return an authority's certificate of ten years that ends on a day."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Authority")])
+    end = dt.datetime.combine(until, dt.time(12), dt.UTC)
+    builder = (
+        x509.CertificateBuilder(name, name, RSA_KEY.public_key(), x509.random_serial_number())
+        .not_valid_before(end - dt.timedelta(days=3650))
+        .not_valid_after(end)
+    )
+    certificate = builder.sign(RSA_KEY, hashes.SHA256())
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_a_trust_anchor_that_verifies_nothing() -> None:
+    """Not a certificate, a server's in place of its authority's, and an expired one."""
+    leaf = AUTHORITY.issue_cert("s.example").cert_chain_pems[0].bytes().decode()
+    intermediate = AUTHORITY.create_child_ca().cert_pem.bytes().decode()
+    last_day = dt.date(2026, 11, 20)
+    anchors = [
+        "-----BEGIN CERTIFICATE-----\nMIIBAAAA\n-----END CERTIFICATE-----",
+        leaf,
+        intermediate,
+        self_signed(last_day - dt.timedelta(days=1)),
+        self_signed(last_day),
+    ]
+    own = "a server's or intermediate certificate: take that of its issuer, "
+    problems = [p.partition("anchors")[2] for p in problems_with((("trust_anchors",), anchors))]
+    assert (
+        problems[0] == "[0]: the PEM block is not a certificate (RFC 5280): cut short, or changed?"
+    )
+    assert [own in p for p in problems] == [False, True, True, False]
+    assert all("O=trustme" in p for p in problems[1:3])
+    assert problems[3:] == ["[3]: it expired on 2026-11-19, before the list's date"]
+
+
+@pytest.mark.parametrize("name", ["mtproto_keys", "discovery_keys"])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (ANCHOR, "not one PEM block of a PUBLIC KEY or RSA PUBLIC KEY (RFC 7468)"),
+        (PUBLIC_KEY * 2, "not one PEM block of a PUBLIC KEY or RSA PUBLIC KEY (RFC 7468)"),
+        (
+            "-----BEGIN PUBLIC KEY-----\nMIIBAAAA\n-----END PUBLIC KEY-----",
+            "the PEM block is not a public key (RFC 8017): cut short, or changed?",
+        ),
+        (public_pem(rsa.generate_private_key(65537, 1024)), "not an RSA key of 2048 bits"),
+        (public_pem(ec.generate_private_key(ec.SECP256R1())), "not an RSA key of 2048 bits"),
+    ],
+)
+def test_bad_key(name: str, text: str, fault: str) -> None:
+    """A key of MTProto is an RSA key of 2048 bits; what else is given is never repeated."""
+    assert problems_with((("services", 0, name), [PUBLIC_KEY, text])) == [
+        f"$.services[0].{name}[1]: {fault}"
+    ]
+
+
+def test_discovery() -> None:
+    """It is asked by address, under names, and each has an id of its own."""
+    discovery = SMALL["services"][0]["discovery"][0]
+    changed = {**discovery, "address": "d.example", "server_name": "192.0.2.3", "host": ""}
+    assert problems_with((("services", 0, "discovery"), [discovery, changed])) == [
+        "$.services[0].discovery[1].id: 'd' is already the id of $.services[0].discovery[0]",
+        "$.services[0].discovery[1].address: a discovery needs an IP address",
+        "$.services[0].discovery[1].server_name: '192.0.2.3' is not a host name",
+        "$.services[0].discovery[1].host: '' is not a host name",
+    ]
+    (problem,) = problems_with((("services", 0, "discovery", 0, "path"), "resolve"))
+    assert problem.startswith("$.services[0].discovery[0].path: 'resolve' does not match ")
+
+
+@pytest.mark.parametrize(
+    ("transport", "probes", "message"),
+    [
+        ("websocket", ["tcp", "tls", "mtproto"], None),
+        ("websocket", ["tcp", "mtproto"], "mtproto over websocket needs tls"),
+        ("obfuscated", ["tcp", "mtproto"], None),
+        (
+            "websocket",
+            ["tcp", "tls", "http", "mtproto"],
+            "mtproto is spoken on a connection of its own",
+        ),
+    ],
+)
+def test_mtproto_transports(transport: str, probes: list[str], message: str | None) -> None:
+    """WebSockets are spoken inside TLS, the obfuscated transport on bare TCP."""
+    document = mutation.replaced(SMALL, (*ENDPOINT, "probes"), probes)
+    document = mutation.replaced(document, (*ENDPOINT, "mtproto_transport"), transport)
+    result = outcome(orjson.dumps(document))
+    if message is None:
+        assert isinstance(result, Targets)
+    else:
+        assert isinstance(result, BadTargetsError)
+        assert str(result) == f"$.targets[0].endpoints[0].probes: {message}"
 
 
 @pytest.mark.parametrize(

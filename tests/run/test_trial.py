@@ -10,7 +10,7 @@ import trio
 import fakes
 from facts import Scene
 from probe.model import failure as failures
-from probe.model.observation import FollowUp, Observation, Step
+from probe.model.observation import FollowUp, Observation, Step, Tactic
 from probe.model.step import (
     Chain,
     HttpRequest,
@@ -131,7 +131,7 @@ def chain_of(
     trigger: Trigger = "start",
     *,
     attempts: int = ATTEMPTS,
-    proxy_id: str | None = None,
+    tactic: Tactic = "none",
     steps: Sequence[StepSpec] = (TcpConnect(timeout_s=3.3), TLS),
 ) -> Chain:
     return Chain(
@@ -142,7 +142,7 @@ def chain_of(
         follow_up=follow_up,
         trigger=trigger,
         attempts=attempts,
-        proxy_id=proxy_id,
+        tactic=tactic,
         steps=tuple(steps),
     )
 
@@ -337,7 +337,7 @@ def test_through_a_proxy_nothing_is_separated() -> None:
     """A way around either works or does not."""
     host = Host({(None, n): RESET_HELLO for n in (1, 2)}, beside(("second_hello", "hello_failed")))
 
-    assert len(tried(host, chain_of(proxy_id="proxy-1"))) == ATTEMPTS
+    assert len(tried(host, chain_of(tactic="socks5"))) == ATTEMPTS
     assert set(host.order) == {None}
 
 

@@ -563,6 +563,12 @@ CASES = [
         lambda: mtproto(TIMEOUT, second=None, other=None, acked=1),
     ),
     Case(
+        "mtproto.key", "impaired", None, 0, 1,
+        lambda: twice(
+            clean(), *CONNECTED, ("mtproto", None), ("mtproto_key", "unknown_failure: mtproto_error_404")
+        ),
+    ),
+    Case(
         "mtproto.other", "impaired", None, 0, 1,
         lambda: twice(clean(), *CONNECTED, ("mtproto", "unknown_failure: mtproto_error_404")),
     ),

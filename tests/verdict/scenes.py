@@ -51,6 +51,6 @@ def twice(scene: Scene, *steps: tuple[str, str | None], address: str = A, **colu
 
 
 def verdict_of(scene: Scene) -> Verdict:
-    """Judge a scene of one target."""
-    (verdict,) = judge(scene.rows)
+    """Judge the direct way to a scene's one target."""
+    (verdict,) = (one for one in judge(scene.rows) if one.tactic in {"none", "socks5"})
     return verdict

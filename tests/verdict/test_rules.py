@@ -39,8 +39,12 @@ def test_what_was_not_measured(*, controls_answer: bool) -> None:
 
 
 def test_every_rule_has_a_row() -> None:
-    """A new rule comes with facts that show it, and nothing is shown that is no rule."""
-    assert {case.rule_id for case in CASES} | {"target.no_data"} == set(RULES)
+    """A new rule comes with facts that show it, and nothing is shown that is no rule.
+
+    Ways around have scenes of their own (test_circumvention).
+    """
+    ways = {rule_id for rule_id in RULES if rule_id.startswith("way.")}
+    assert {case.rule_id for case in CASES} | {"target.no_data"} | ways == set(RULES)
 
 
 def test_no_rule_claims_more_than_it_may() -> None:

@@ -237,7 +237,7 @@ def test_something_near_that_takes_every_connection(case: Case) -> None:
 def test_one_of_several_members(case: Case) -> None:
     """Where any member will do, one that works makes it partial."""
     scene = case.scene().chain(*OK, address="198.51.100.7")
-    (verdict,) = judge(changed(scene.rows, combination_rule="any_of"))
+    verdict = judge(changed(scene.rows, combination_rule="any_of"))[0]
 
     assert (verdict.state, verdict.rule_id) == ("impaired", "target.partial")
     assert (verdict.n_ok, verdict.n_total) == (case.n_ok + 1, case.n_total + 1)

@@ -1,44 +1,72 @@
-"""The same request and answer as the bodies of one HTTP exchange, on port 80."""
+"""Packets as the bodies of POSTs and of their responses, one after the other.
+
+The connection has to be kept open for a second one, as HTTP/1.1 does (RFC 9112
+section 9.3). An error's code is the status; data centres say it in the body too.
+"""
+
+from typing import Final
 
 from probe.wire.http1 import HttpError, HttpExchange
-from probe.wire.mtproto.framing import MAX_FRAME_BYTES, Random
-from probe.wire.mtproto.res_pq import Answer, Rejected, TransportError, build_request, read_answer
+from probe.wire.mtproto.carrier import recognize
+from probe.wire.mtproto.framing import MAX_FRAME_BYTES
+from probe.wire.mtproto.messages import Rejected, TransportError, read_packet
 
-PATH = "/api"
+PATH: Final = "/api"
+"""Where data centres take POSTs; pages of Telegram's web client use /apiw1."""
+
+_START_BYTES: Final = 16
+_OK: Final = 200
+_ERRORS: Final = range(400, 600)
 
 
-class HttpPost:
-    """Send ``request_bytes``, then feed what comes to `receive` until it answers.
+class HttpPosts:
+    """``host`` is the ``Host`` header, which data centres ignore."""
 
-    ``host`` is the ``Host`` header, which data centres ignore; ``now`` is Unix time.
-    """
+    def __init__(self, host: str, path: str = "") -> None:
+        self._host = host
+        self._path = path or PATH
+        self._exchange: HttpExchange | None = None
+        self._start = b""
+        self._is_proven = False
 
-    def __init__(self, host: str, *, now: float, random: Random) -> None:
-        request = build_request(now, random)
-        self._nonce = request.nonce
+    def send(self, packet: bytes) -> bytes:
+        """Return the next POST; the response to the one before has to be complete."""
         self._exchange = HttpExchange(
-            host, PATH, max_body_bytes=MAX_FRAME_BYTES, method="POST", body=request.packet
+            self._host,
+            self._path,
+            max_body_bytes=MAX_FRAME_BYTES,
+            method="POST",
+            headers=(("Content-Type", "application/octet-stream"),),
+            body=packet,
         )
-        self.request_bytes = self._exchange.request_bytes
+        return self._exchange.request_bytes
 
-    def receive(self, data: bytes) -> Answer | None:
-        """Return the answer once it is complete, None before; ``b""`` is the end.
-
-        Raises:
-            EOFError: if the peer closed before the response was complete.
-        """
+    def receive(self, data: bytes) -> bytes | Rejected | None:
+        """See `Carrier`."""
+        exchange = self._exchange
+        assert exchange is not None
+        self._start += data[: _START_BYTES - len(self._start)]
         try:
-            self._exchange.receive(data)
+            exchange.receive(data)
         except HttpError:
-            return Rejected("not_mtproto", "no http")
-        if not self._exchange.is_complete:
+            protocol = recognize(self._start, is_obfuscated=True)
+            return Rejected("not_mtproto", protocol if protocol == "tls" else "no http")
+        if not exchange.is_complete:
             return None
-        if self._exchange.is_truncated:
+        if exchange.is_truncated:
             return Rejected("mtproto_frame_too_long")
-        answer = read_answer(self._exchange.body, self._nonce)
-        # The status is the error's code, but any web server's page says 404 too:
-        # only a body in MTProto's own form shows who refused.
-        status = self._exchange.status_code
-        if status != 200 and not isinstance(answer, TransportError):
-            return Rejected("not_mtproto", f"http {status}")
-        return answer
+        status = exchange.status_code or 0
+        if status == _OK:
+            self._is_proven = True
+            return exchange.body
+        # Any web server's page says 404 too: only a body in MTProto's own form shows who
+        # refused, or that there is none from what has answered in MTProto before.
+        if isinstance(read_packet(exchange.body), TransportError):
+            return exchange.body
+        if self._is_proven and not exchange.body and status in _ERRORS:
+            return (-status).to_bytes(4, "little", signed=True)
+        return Rejected("not_mtproto", f"http {status}")
+
+    def due(self) -> bytes:
+        """Nothing."""
+        return b""
