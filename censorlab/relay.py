@@ -6,6 +6,8 @@ opened with their first bytes. What the censor does not recognise passes: like
 most, it fails open.
 """
 
+import socket
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
@@ -17,9 +19,13 @@ from censorlab.door import reset
 from censorlab.memory import Contact, Memory
 from censorlab.opening.first_bytes import OTHER, Opening, Seen
 from censorlab.opening.tls import ApplicationDataCounter
-from censorlab.rules import FirstSegmentOnly
+from censorlab.rules import FirstRecordOnly, FirstSegmentOnly
 
 _CHUNK_BYTES: Final = 65536
+
+_TCP_INFO_BYTES: Final = 160
+_DATA_SEGS_IN: Final = 152
+"""Where struct tcp_info (linux/tcp.h, since 4.6) counts segments with data received."""
 
 Judge = Callable[[Seen], Treatment]
 
@@ -92,7 +98,8 @@ class Relay:
         def judge(seen: Seen) -> Treatment:
             return memory.judge(contact, seen, trio.current_time())
 
-        opening = Opening()
+        first_record_only = any(isinstance(rule, FirstRecordOnly) for rule in memory.rules)
+        opening = Opening(first_record_only=first_record_only)
         reassembles = not any(isinstance(rule, FirstSegmentOnly) for rule in memory.rules)
         seen = await _read_opening(client, opening, reassembles=reassembles)
         if not opening.data:
@@ -125,6 +132,19 @@ def _contact(client: trio.SocketStream) -> Contact:
     return Contact(packed(peer), packed(address), port)
 
 
+def _segments(client: trio.SocketStream) -> int:
+    """Return in how many segments the client's data came; 1 where the kernel does not say.
+
+    A client says its hello in one write, which on loopback is one segment, and waits; so
+    two of them are a hello that was cut, whichever way the kernel handed it over.
+    """
+    if sys.platform != "linux":
+        return 1
+    state = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    assert isinstance(state, bytes)
+    return int.from_bytes(state[_DATA_SEGS_IN:][:4], sys.byteorder) or 1
+
+
 async def _read_opening(
     client: trio.SocketStream, opening: Opening, *, reassembles: bool
 ) -> Seen | None:
@@ -132,7 +152,8 @@ async def _read_opening(
     while chunk := await client.receive_some(_CHUNK_BYTES):
         seen = opening.feed(chunk)
         if not reassembles:
-            return seen or OTHER
+            is_split = seen is not None and seen.protocol == "tls" and _segments(client) > 1
+            return OTHER if is_split or seen is None else seen
         if seen is not None or not opening.is_half_said:
             return seen
     return None

@@ -405,7 +405,16 @@ class Residual(_Rule, frozen=True, kw_only=True, tag="residual"):
 class FirstSegmentOnly(_Rule, frozen=True, kw_only=True, tag="first_segment_only"):
     """The censor does not reassemble: it reads the first data segment, no other.
 
-    On loopback, the first chunk that the kernel hands over.
+    It reads all TLS records in that segment. On loopback the kernel may hand over two
+    segments as one chunk; where it counts them (Linux) a hello in two is not read.
+    """
+
+
+class FirstRecordOnly(_Rule, frozen=True, kw_only=True, tag="first_record_only"):
+    """The censor reads a hello only if it is whole in the first TLS record.
+
+    It puts TCP segments together unless ``FirstSegmentOnly`` is in force too; the two
+    together are a search for a string in single packets, as stock tools do it.
     """
 
 
@@ -452,4 +461,5 @@ Rule = (
     | QuicSniDrop
     | Residual
     | FirstSegmentOnly
+    | FirstRecordOnly
 )

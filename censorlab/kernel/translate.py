@@ -35,6 +35,7 @@ from censorlab.rules import (
     DnsRefused,
     DnsServfail,
     EncryptedDnsDrop,
+    FirstRecordOnly,
     FirstSegmentOnly,
     ForgedCertificate,
     HttpBlockpage,
@@ -130,7 +131,7 @@ def _check(rules: tuple[Rule, ...], line: Line) -> None:
         assert (
             is_about_places(rule)
             or is_about_connections(rule)
-            or isinstance(rule, LineCut | FirstSegmentOnly)
+            or isinstance(rule, LineCut | FirstSegmentOnly | FirstRecordOnly)
         ), name
     if line.delay_s or line.jitter_s:
         raise NeedsEngineError("line: delay and jitter need netem, which many kernels lack")

@@ -4,7 +4,12 @@ from typing import Final, Literal, NamedTuple
 
 from censorlab.opening import mtproto
 from censorlab.opening.http import METHOD_BYTES, RequestReader, may_be_request
-from censorlab.opening.tls import ClientHello, HelloReader, MalformedHelloError
+from censorlab.opening.tls import (
+    ClientHello,
+    HelloReader,
+    MalformedHelloError,
+    SplitHelloError,
+)
 
 _TLS_HANDSHAKE: Final = 0x16
 _ENOUGH_BYTES: Final = 64
@@ -12,7 +17,10 @@ _ENOUGH_BYTES: Final = 64
 
 
 class Seen(NamedTuple):
-    """A protocol, recognised for good; ``hello`` or ``host`` belong to it."""
+    """A protocol, recognised for good; ``hello`` or ``host`` belong to it.
+
+    TLS without a hello is one whose hello the censor does not put together.
+    """
 
     protocol: Literal["tls", "http", "mtproto", "other"]
     hello: ClientHello | None = None
@@ -23,11 +31,15 @@ OTHER: Final = Seen("other")
 
 
 class Opening:
-    """A stream's first bytes until they are recognised."""
+    """A stream's first bytes until they are recognised.
 
-    __slots__ = ("_hello", "_request", "data")
+    With ``first_record_only`` no hello is read that goes on in a second TLS record.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_first_record_only", "_hello", "_request", "data")
+
+    def __init__(self, *, first_record_only: bool = False) -> None:
+        self._first_record_only = first_record_only
         self.data = bytearray()
         """All that has been said so far."""
         self._hello: HelloReader | None = None
@@ -45,10 +57,12 @@ class Opening:
         is_first = not self.data
         self.data += data
         if is_first and data[0] == _TLS_HANDSHAKE:
-            self._hello = HelloReader()
+            self._hello = HelloReader(first_record_only=self._first_record_only)
         if self._hello is not None:
             try:
                 hello = self._hello.feed(data)
+            except SplitHelloError:
+                return Seen("tls")
             except MalformedHelloError:
                 # An obfuscated preamble starts with this byte once in 256 times.
                 self._hello = None

@@ -32,6 +32,10 @@ class MalformedHelloError(ValueError):
     """The bytes cannot be the start of a TLS ClientHello."""
 
 
+class SplitHelloError(MalformedHelloError):
+    """A hello goes on in a record that this reader does not read."""
+
+
 class ClientHello(NamedTuple):
     """A complete hello.
 
@@ -47,9 +51,13 @@ class ClientHello(NamedTuple):
 
 
 class HelloReader:
-    """Reads the ClientHello at the start of a stream that comes in pieces."""
+    """Reads the ClientHello at the start of a stream that comes in pieces.
 
-    def __init__(self) -> None:
+    With ``first_record_only`` one that goes on in a second record is not read.
+    """
+
+    def __init__(self, *, first_record_only: bool = False) -> None:
+        self._first_record_only = first_record_only
         self._received = 0
         self._header = bytearray()
         self._record_left = 0
@@ -61,6 +69,7 @@ class HelloReader:
         Bytes after the hello are ignored.
 
         Raises:
+            SplitHelloError: if the rest of it is in a record that is not read.
             MalformedHelloError: if no continuation could make it a ClientHello.
         """
         self._received += len(data)
@@ -76,6 +85,8 @@ class HelloReader:
             length = self._length()
             if length is not None and len(self._message) >= length:
                 return _read_body(bytes(self._message[_MESSAGE_HEADER_BYTES:length]))
+            if self._first_record_only and self._record_left == 0:
+                raise SplitHelloError("hello goes on in a second record")
         if self._received > 2 * MAX_HELLO_BYTES:
             # One byte to a record costs five of framing; nobody does that honestly.
             raise MalformedHelloError("hello spread over too many records")

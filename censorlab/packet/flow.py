@@ -61,7 +61,7 @@ class Flow:
         "treatment",
     )
 
-    def __init__(self, data_seq: int, treatment: Treatment) -> None:
+    def __init__(self, data_seq: int, treatment: Treatment, opening: Opening) -> None:
         self.data_seq = data_seq
         """Sequence number of the client's first byte; 0 for UDP."""
         self.reply_seq = 0
@@ -75,7 +75,7 @@ class Flow:
         self.held_bytes = 0
         """Bound on what is kept to decide by."""
         self.stream = Reassembly()
-        self.opening = Opening()
+        self.opening = opening
         self.records: ApplicationDataCounter | None = None
         self._handshake = HelloReader()
         self._quic_keys: quic.Keys | None = None

@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple, get_args
 from censorlab.decide import DNS_PORT, Kind, Passage, on_open, on_place, on_query, on_quic_hello
 from censorlab.engines import check_packets
 from censorlab.memory import Memory
-from censorlab.opening.first_bytes import OTHER, Seen
+from censorlab.opening.first_bytes import OTHER, Opening, Seen
 from censorlab.opening.tls import MalformedHelloError
 from censorlab.packet import dns, forge, icmp, ip, tcp, udp
 from censorlab.packet.errors import MalformedPacketError
@@ -16,6 +16,7 @@ from censorlab.packet.forge import FORGED_TTL, Offence
 from censorlab.packet.line import Line, Losses, Pipe
 from censorlab.packet.nat import Nat
 from censorlab.rules import (
+    FirstRecordOnly,
     FirstSegmentOnly,
     LineCut,
     NatRebinding,
@@ -82,6 +83,7 @@ class Middlebox:
         self._place_rules = tuple(r for r in self._rules if isinstance(r, get_args(PlaceRule)))
         self._reads_quic = any(isinstance(rule, QuicSniDrop) for rule in self._rules)
         self._reassembles = not any(isinstance(rule, FirstSegmentOnly) for rule in self._rules)
+        self._first_record_only = any(isinstance(rule, FirstRecordOnly) for rule in self._rules)
         self._pipes = {d: Pipe(self._line, f"{seed} {d}") for d in get_args(Direction)}
         self._seed = seed
         self._losses: dict[tuple[Direction, float], Losses] = {}
@@ -200,7 +202,8 @@ class Middlebox:
             former = self._flows.pop(next(iter(self._flows)))
         if former is not None:
             self._release(former)
-        flow = Flow(data_seq, on_open(self._rules, key.server))
+        opening = Opening(first_record_only=self._first_record_only)
+        flow = Flow(data_seq, on_open(self._rules, key.server), opening)
         self._flows[key] = flow
         return flow
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from censorlab.packet.line import Line
 from censorlab.rules import Rule
 from censorlab.scenarios import town
-from probe.model.observation import Step
+from probe.model.observation import Step, Tactic
 from probe.model.verdict import BenignCause, Mechanism, State
 
 Group = Literal["benign", "dns", "ip", "tls", "transfer", "http", "udp", "protocol", "policy"]
@@ -42,6 +42,9 @@ Expected = str | int | list[int | str | list[str]]
 """A fact; of two numbers the first is the least and the second the most."""
 
 
+WayTruth = Literal["works", "works_in_part", "does_not"]
+"""Of the members that the direct way does not reach: all, some or none."""
+
 TargetPattern = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9._/-]{0,79})$")]
 
 
@@ -57,7 +60,9 @@ class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     support ``blocked`` less strongly than the truth does, and "not enough data"
     is right where the line does not let more be seen. ``mechanism`` None: naming
     one is not asked for. ``n_ok`` None: any number of members. ``is_hidden``: whoever
-    keeps the pace of ordinary use never meets it, and may well say ``ok``.
+    keeps the pace of ordinary use never meets it, and may well say ``ok``. ``ways``
+    are what gets around it by construction, and what does not; of others nothing
+    is asked.
     """
 
     target: TargetPattern = town.WEB
@@ -67,6 +72,7 @@ class Truth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stage: Step | None = None
     n_ok: Annotated[int, Meta(ge=0)] | None = None
     is_hidden: bool = False
+    ways: dict[Tactic, WayTruth] = {}
 
     @property
     def is_blocked(self) -> bool:
@@ -130,6 +136,16 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def is_benign(self) -> bool:
         """Whether nobody blocks anything here."""
         return not any(truth.is_blocked for truth in self.truths)
+
+    @property
+    def ways(self) -> frozenset[Tactic]:
+        """The ways around of which something is asked anywhere."""
+        return frozenset(tactic for truth in self.truths for tactic in truth.ways)
+
+    def without_ways(self) -> "Scenario":
+        """Return the scenario with nothing asked of ways, and so without their peers."""
+        truths = tuple(msgspec.structs.replace(truth, ways={}) for truth in self.truths)
+        return msgspec.structs.replace(self, truths=truths)
 
     def truth_of(self, target: str) -> Truth:
         """Return what is true about a target."""

@@ -1,82 +1,95 @@
-"""A Telegram data centre as far as ``resPQ``, in the frames of PyPI's ``mtproto``.
+"""A Telegram data centre as far as a key can be agreed on, on every one of its transports.
 
-Run by `data_centre`; needs no account, as what it answers does not either.
+Run by `data_centre`; needs no account, as what it answers does not either. It shares no
+code with the prober, and its framings are those of PyPI's ``mtproto``.
 """
 
+import argparse
 import os
-import struct
+import ssl
 import sys
 import time
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import trio
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CTR
-from mtproto.enums import ConnectionRole
-from mtproto.transport.connection import Connection
 from mtproto.transport.packets.base_packet import BasePacket
-from mtproto.transport.packets.error_packet import ErrorPacket
-from mtproto.transport.packets.message_packet import UnencryptedMessagePacket
 
-from censorlab.servers.program import Program
+from censorlab.servers.certificates import Leaf
+from censorlab.servers.data_centre_answers import Centre
+from censorlab.servers.data_centre_framing import Framed, RefusedError
+from censorlab.servers.data_centre_http import METHODS, Posts, WebSocket
+from censorlab.servers.data_centre_rsa import CentreKey
+from censorlab.servers.program import FOLDER, Program
+
+__all__ = ["PORTS", "CentreKey", "RefusedError", "Session", "answer", "data_centre"]
 
 PORTS: Final = (443, 80, 5222)
 """Those that official clients try on each address."""
 
-_REQ_PQ: Final = (0x60469778, 0xBE7E8EF1)
-"""``req_pq`` and ``req_pq_multi``."""
-_RES_PQ: Final = 0x05162463
-_VECTOR: Final = 0x1CB5C415
-_PQ: Final = bytes.fromhex("17ED48941A08F981")
-"""494C553B * 53911073: the example in Telegram's description of the handshake."""
-_FINGERPRINTS: Final = (0xD09D1D85DE64FD85, 0x0BC35F3509F7B7A5, 0xC3B42B026CE86B21)
-"""The keys that production data centres offer."""
-_NOT_FOUND: Final = 404
-"""Transport error for what it does not understand, and for unknown keys."""
-
-_ABRIDGED: Final = b"\xef"
-_INTERMEDIATE: Final = b"\xee" * 4
-_PADDED: Final = b"\xdd" * 4
-_OBFUSCATED_TAGS: Final = {
-    _ABRIDGED * 4: _ABRIDGED,
-    _INTERMEDIATE: _INTERMEDIATE,
-    _PADDED: _PADDED,
-}
-_LENGTH: Final = 0x7FFF_FFFF
-"""The upper bit of a frame's length asks for a quick acknowledgement."""
 _READ_BYTES: Final = 65_536
+_TLS_START: Final = b"\x16\x03\x01"
+"""A handshake record of the version that hellos name."""
 
 
-def data_centre(*ports: int, name: str = "data_centre") -> Program:
-    """Serve MTProto on every address: abridged, (padded) intermediate, obfuscated or not."""
+def data_centre(
+    *ports: int,
+    name: str = "data_centre",
+    key: CentreKey | None = None,
+    leaf: Leaf | None = None,
+    numbers: Mapping[str, int] = MappingProxyType({}),
+    addresses: Sequence[str] = (),
+) -> Program:
+    """Serve MTProto on these addresses (all, if none is named), in each of its transports.
+
+    With a ``key``, keys can be agreed on, by clients that know it. With a ``leaf``, a
+    connection that begins as TLS is one, and the same is served inside. ``numbers``
+    are of data centres by address: there a client that names another is told so.
+    """
     chosen = ports or PORTS
+    files: dict[str, bytes] = {}
+    words = [sys.executable, "-m", "censorlab.servers.data_centre"]
+    if key:
+        files[f"{name}/key.pem"] = key.private_pem
+        words += ["--key", f"{FOLDER}/{name}/key.pem"]
+    if leaf:
+        files |= {f"{name}/leaf.pem": leaf.certificate, f"{name}/leaf-key.pem": leaf.key}
+        words += ["--leaf", f"{FOLDER}/{name}/leaf.pem", f"{FOLDER}/{name}/leaf-key.pem"]
+    for address, number in numbers.items():
+        words += ["--number", address, str(number)]
+    for address in addresses:
+        words += ["--address", address]
     return Program(
         name=name,
         package="mtproto",
-        files={},
-        words=(sys.executable, "-m", "censorlab.servers.data_centre", *map(str, chosen)),
+        files=files,
+        words=(*words, *map(str, chosen)),
         listens=tuple(("tcp", port) for port in chosen),
     )
 
 
-class RefusedError(Exception):
-    """What came is no transport's, or no packet: a data centre closes the connection."""
-
-
 class Session:
-    """One connection without its socket: bytes in, bytes out.
+    """One connection without its socket: bytes in, bytes out, whatever the transport.
 
-    The obfuscation is undone here, not in the library: its own needs a compiler
-    on Python 3.12 and later, and its pure form leaves bytes as they are (0.3.1).
+    ``is_over``: to be closed once what `receive` returned is sent. ``number`` is as in
+    `Framed`.
     """
 
-    def __init__(self) -> None:
-        self._connection: Connection[Any] = Connection(ConnectionRole.SERVER)
-        self._tag = b""
-        self._waiting = b""
-        self._receiving: CipherContext | None = None
-        self._sending: CipherContext | None = None
+    def __init__(self, centre: Centre | None = None, number: int | None = None) -> None:
+        self._centre = centre or Centre()
+        self._number = number
+        self._start = b""
+        self._spoken: Framed | Posts | WebSocket | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be said."""
+        return self._spoken is not None and self._spoken.is_over
 
     def receive(self, data: bytes, now: float, server_nonce: bytes) -> bytes:
         """Return the answers to what these bytes complete; ``now`` is Unix time.
@@ -84,88 +97,110 @@ class Session:
         Raises:
             RefusedError: if they cannot be understood.
         """
-        self._waiting += data if self._receiving is None else self._receiving.update(data)
-        if not self._tag:
-            self._recognize()
-        end = self._whole_frames()
-        whole, self._waiting = self._waiting[:end], self._waiting[end:]
-        self._connection.data_received(whole)
-        sent = b""
-        try:
-            while whole and (packet := self._connection.next_event()) is not None:
-                sent += self._connection.send(answer(packet, now, server_nonce))
-        except Exception as error:  # the library raises many kinds on bytes it cannot parse
-            raise RefusedError from error
-        return sent if self._sending is None else self._sending.update(sent)
+        if self._spoken is None:
+            self._start += data
+            # Four bytes tell HTTP from the rest, and the one framing that needs fewer
+            # sends no less than its tag and a frame.
+            if len(self._start) < 4:
+                return b""
+            data = self._start
+            self._spoken = self._recognize(data[:4])
+        return self._spoken.receive(data, now, server_nonce)
 
-    def _recognize(self) -> None:
-        """Find the transport's tag, below the obfuscation if there is one."""
-        start = self._waiting
-        if start.startswith(_ABRIDGED):
-            self._tag = _ABRIDGED
-        elif start[:4] in {_INTERMEDIATE, _PADDED}:
-            self._tag = start[:4]
-        elif len(start) >= 64:
-            keys = start[8:56]
-            backwards = keys[::-1]
-            self._receiving = Cipher(AES(keys[:32]), CTR(keys[32:])).decryptor()
-            self._sending = Cipher(AES(backwards[:32]), CTR(backwards[32:])).encryptor()
-            start = self._receiving.update(start)
-            self._tag = _OBFUSCATED_TAGS.get(start[56:60], b"")
-            if not self._tag:
-                raise RefusedError
-            self._waiting = self._tag + start[64:]
-        else:
-            return
-        self._waiting = self._waiting[len(self._tag) :]
-        self._connection.data_received(self._tag)
-
-    def _whole_frames(self) -> int:
-        """Return how many of the waiting bytes the library may have.
-
-        At less than four bytes from the end of an intermediate frame it raises (0.3.1).
-        """
-        if self._tag != _INTERMEDIATE:
-            return len(self._waiting) if self._tag else 0
-        end = 0
-        while len(self._waiting) >= end + 4:
-            (length,) = struct.unpack_from("<I", self._waiting, end)
-            if len(self._waiting) < end + 4 + (length & _LENGTH):
-                break
-            end += 4 + (length & _LENGTH)
-        return end
+    def _recognize(self, start: bytes) -> Framed | Posts | WebSocket:
+        if start == b"GET ":
+            return WebSocket(self._centre, self._number)
+        if start in METHODS:
+            return Posts(self._centre)
+        return Framed(self._centre, self._number)
 
 
 def answer(packet: object, now: float, server_nonce: bytes) -> BasePacket:
-    """Return ``resPQ`` if the packet asks for it, else a transport error."""
-    if not isinstance(packet, UnencryptedMessagePacket) or len(packet.message_data) < 20:
-        return ErrorPacket(_NOT_FOUND)
-    constructor, nonce = struct.unpack_from("<I16s", packet.message_data)
-    if constructor not in _REQ_PQ:
-        return ErrorPacket(_NOT_FOUND)
-    # A string of 8 bytes: its length, then padding to a multiple of four.
-    product = bytes([len(_PQ)]) + _PQ + bytes(3)
-    keys = struct.pack("<II3Q", _VECTOR, len(_FINGERPRINTS), *_FINGERPRINTS)
-    body = struct.pack("<I16s16s", _RES_PQ, nonce, server_nonce) + product + keys
-    # An answer's number: Unix time in the upper half, 1 modulo 4.
-    return UnencryptedMessagePacket(int(now * 2**32) & ~3 | 1, body)
+    """Return what a data centre without a key of its own answers to one packet."""
+    return Centre().answer(packet, now, server_nonce)
 
 
-async def _serve(stream: trio.SocketStream) -> None:
-    session = Session()
-    try:
-        while data := await stream.receive_some(_READ_BYTES):
-            if sent := session.receive(bytes(data), time.time(), os.urandom(16)):
-                await stream.send_all(sent)
-    except (RefusedError, trio.BrokenResourceError):
-        return
+@dataclass(frozen=True)
+class _Service:
+    centre: Centre
+    tls: ssl.SSLContext | None
+    numbers: Mapping[str, int]
+
+    async def serve(self, client: trio.SocketStream) -> None:
+        """Attend one connection until somebody ends it."""
+        number = self.numbers.get(client.socket.getsockname()[0])
+        session = Session(self.centre, number)
+        with suppress(trio.BrokenResourceError, RefusedError):
+            start = await _start_of(client) if self.tls else b""
+            stream: trio.abc.Stream = trio.StapledStream(client, _Resumed(start, client))
+            if self.tls and start == _TLS_START:
+                stream = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
+            while not session.is_over and (data := await stream.receive_some(_READ_BYTES)):
+                if sent := session.receive(bytes(data), time.time(), os.urandom(16)):
+                    await stream.send_all(sent)
+            await stream.aclose()
 
 
-async def _main(ports: list[int]) -> None:
+class _Resumed(trio.abc.ReceiveStream):
+    """A stream of which the first bytes were read already."""
+
+    def __init__(self, start: bytes, rest: trio.abc.ReceiveStream) -> None:
+        self._start = start
+        self._rest = rest
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Return those first; what the reader has no room for must not be asked of it."""
+        if not self._start:
+            return await self._rest.receive_some(max_bytes)
+        start, self._start = self._start, b""
+        return start
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._rest.aclose()
+
+
+async def _start_of(client: trio.SocketStream) -> bytes:
+    """Read as long as it may become TLS."""
+    start = b""
+    while len(start) < len(_TLS_START) and _TLS_START.startswith(start):
+        piece = await client.receive_some(len(_TLS_START) - len(start))
+        if not piece:
+            break
+        start += piece
+    return start
+
+
+async def _main(service: _Service, addresses: Sequence[str], ports: Sequence[int]) -> None:
     async with trio.open_nursery() as nursery:
-        for port in ports:
-            nursery.start_soon(trio.serve_tcp, _serve, port)
+        for address in addresses or (None,):
+            for port in ports:
+                serve = partial(trio.serve_tcp, service.serve, port, host=address)
+                nursery.start_soon(serve)
+
+
+def _service(options: argparse.Namespace) -> _Service:
+    key = CentreKey.from_pem(options.key.read_bytes()) if options.key else None
+    tls = None
+    if options.leaf:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*options.leaf)
+        tls.set_alpn_protocols(["http/1.1"])
+    numbers = {address: int(number) for address, number in options.number}
+    return _Service(Centre(key), tls, numbers)
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--key", type=Path)
+    parser.add_argument("--leaf", nargs=2)
+    parser.add_argument("--number", nargs=2, action="append", default=[])
+    parser.add_argument("--address", action="append", default=[])
+    parser.add_argument("port", type=int, nargs="+")
+    options = parser.parse_args()
+    trio.run(_main, _service(options), options.address, options.port)
 
 
 if __name__ == "__main__":
-    trio.run(_main, [int(word) for word in sys.argv[1:]])
+    main()

@@ -1,6 +1,6 @@
 """What stands in front of a server, on haproxy: a CDN's edge, a gate that counts connections."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from censorlab.servers.certificates import Leaf
@@ -69,6 +69,29 @@ def tcp_front(
     )
     body = f"    mode tcp\n{binds}{counting}    server origin {_address(backend)}\n"
     return _program(name, {}, body, tuple(ports))
+
+
+def name_front(
+    port: int, default: Backend, others: Mapping[str, Backend], *, name: str = "front"
+) -> Program:
+    """Hand a connection on by the server name of its hello, as it is.
+
+    A client that says nothing for five seconds is handed to the default backend.
+    """
+    body = f"""
+    mode tcp
+    bind :{port}
+    bind :::{port} v6only
+    tcp-request inspect-delay 5s
+    tcp-request content accept if {{ req.len gt 0 }} !{{ req.ssl_hello_type 1 }}
+    tcp-request content accept if {{ req.ssl_hello_type 1 }}
+"""
+    backends = ""
+    for number, (server_name, backend) in enumerate(others.items()):
+        body += f"    use_backend other{number} if {{ req.ssl_sni -i {server_name} }}\n"
+        backends += f"backend other{number}\n    mode tcp\n    server own {_address(backend)}\n"
+    body += f"    server origin {_address(default)}\n{backends}"
+    return _program(name, {}, body, (port,))
 
 
 def _address(backend: Backend) -> str:

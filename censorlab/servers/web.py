@@ -45,7 +45,7 @@ def nginx(
     files: dict[str, bytes] = {f"{name}/large": bytes(LARGE_BYTES)}
     servers = []
     for number, site in enumerate(sites):
-        files[f"{name}/{number}/index.html"] = _page(site.names[0], page_bytes)
+        files[f"{name}/{number}/index.html"] = page(site.names[0], page_bytes)
         files[f"{name}/{number}/certificate.pem"] = site.leaf.certificate
         files[f"{name}/{number}/key.pem"] = site.leaf.key
         default = "default_server" if number == 0 else ""
@@ -100,7 +100,8 @@ http {{
     )
 
 
-def _page(name: str, size: int) -> bytes:
+def page(name: str, size: int) -> bytes:
+    """Return an HTML page of so many bytes that names its site."""
     head = f"<!doctype html><title>{name}</title><p>".encode()
     line = b"An ordinary page of an ordinary site.\n"
     return (head + line * (size // len(line) + 1))[:size]

@@ -46,7 +46,8 @@ from probe.model.vantage import Vantage
 from probe.model.verdict import State, Verdict
 from probe.net.tls import TrustError
 from probe.net.trio_network import TrioNetwork
-from probe.plan.build import Options, build_plan, step_bytes
+from probe.plan.build import Options, build_plan
+from probe.plan.cost import step_bytes
 from probe.run.events import Event, Observed, RunFinished, RunStarted
 from probe.run.session import RunResult, Settings, run_check
 from probe.store.writer import StoreError

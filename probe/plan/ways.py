@@ -4,14 +4,13 @@ They run after everything else, because a filter that learns from one attempt ma
 punish the next, and only if the person asked: some laws punish them too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from probe.model.step import (
     Chain,
-    DnsLookup,
     MtprotoHandshake,
     Owner,
     SpecialConfig,
@@ -19,7 +18,8 @@ from probe.model.step import (
     TcpConnect,
     TlsHandshake,
 )
-from probe.model.target import Discovery, Endpoint, Resolver, Service, Target
+from probe.model.target import Discovery, Endpoint, Service, Target
+from probe.plan.limits import CONNECT_TIMEOUT_S, TLS_TIMEOUT_S
 from probe.tactics.hello import encrypted_hello, other_hellos
 from probe.tactics.proxy import at_fresh_address
 from probe.tactics.transport import other_transports, over_quic
@@ -28,9 +28,6 @@ QUIC_REQUEST_TIMEOUT_S: Final = 8.0
 """A handshake and a page, as over TCP."""
 
 DISCOVERY_TIMEOUT_S: Final = 8.0
-CONNECT_TIMEOUT_S: Final = 3.3
-HANDSHAKE_TIMEOUT_S: Final = 6.0
-
 WAY_ATTEMPTS: Final = 2
 
 
@@ -80,7 +77,7 @@ def _discovery(service: Service, discovery: Discovery, trust: str) -> Chain:
             server_name=discovery.server_name,
             alpn=("http/1.1",),
             trust=trust,
-            timeout_s=HANDSHAKE_TIMEOUT_S,
+            timeout_s=TLS_TIMEOUT_S,
         ),
         SpecialConfig(
             host=discovery.host,
@@ -102,26 +99,4 @@ def _discovery(service: Service, discovery: Discovery, trust: str) -> Chain:
         address=discovery.address,
         steps=steps,
         trigger="way",
-    )
-
-
-def key_lookup(opening: Chain, resolver: Resolver, names: Iterable[str], timeout_s: float) -> Chain:
-    """Declare lookups of hosts' keys for encrypted hellos (RFC 9848) over one resolver.
-
-    ``opening`` is its connection without questions. It has to be an encrypted one: a
-    key that comes in plain may be anybody's.
-    """
-    questions = tuple(
-        DnsLookup(
-            hostname=name,
-            query_type="HTTPS",
-            resolver=resolver,
-            owners=(opening.owner,),
-            expected_ranges=(),
-            timeout_s=timeout_s,
-        )
-        for name in names
-    )
-    return msgspec.structs.replace(
-        opening, tactic="ech", steps=(*opening.steps, *questions), trigger="way", attempts=1
     )

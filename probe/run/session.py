@@ -9,16 +9,24 @@ from typing import Literal
 
 from probe.model.layout import OBSERVATIONS, VERDICTS
 from probe.model.observation import Observation
-from probe.model.step import QuicHandshake
+from probe.model.step import (
+    DnsLookup,
+    Http3Request,
+    Plan,
+    QuicHandshake,
+    StepSpec,
+    TlsHandshake,
+)
 from probe.model.target import Targets
 from probe.model.vantage import RunColumns, Vantage
 from probe.model.verdict import Verdict
+from probe.net import browser_hello
 from probe.net.api import Network, ProxyAddress
 from probe.net.tls import TrustStores
 from probe.plan.build import Options, build_plan, trust_anchors
 from probe.run.engine import Engine
 from probe.run.events import Event, Observed, RunFinished, RunStarted
-from probe.steps.quic_handshake import load_library
+from probe.steps import quic_line
 from probe.store.redact import Redactor
 from probe.store.writer import RecordWriter
 from probe.verdict.controls import is_usable
@@ -70,8 +78,7 @@ async def run_check(
     families = tuple(family for family, errno_name in routes.items() if errno_name is None)
     plan = build_plan(settings.targets, dataclasses.replace(settings.options, families=families))
     start = network.wall_clock()
-    if any(isinstance(step, QuicHandshake) for chain in plan.chains for step in chain.steps):
-        load_library()  # a tenth of a second that must not pass in the middle of a measurement
+    _load_libraries(plan)
     run = RunColumns(
         **{name: getattr(settings.vantage, name) for name in Vantage.__struct_fields__},
         run_id=randomness.token_hex(8),
@@ -104,6 +111,20 @@ async def run_check(
         observations_path=observations_path,
         verdicts_path=verdicts_path,
     )
+
+
+def _load_libraries(plan: Plan) -> None:
+    """Import what the plan needs: up to a tenth of a second that must not pass later."""
+    steps = [s for c in (*plan.lookups, *plan.chains, *plan.follow_ups) for s in c.steps]
+    if any(_needs_quic(step) for step in steps):
+        quic_line.load_library()
+    if any(isinstance(s, TlsHandshake) and browser_hello.is_browser(s.profile) for s in steps):
+        browser_hello.load_library()
+
+
+def _needs_quic(step: StepSpec) -> bool:
+    is_doq = isinstance(step, DnsLookup) and step.resolver.protocol == "doq"
+    return is_doq or isinstance(step, QuicHandshake | Http3Request)
 
 
 def find_routes(

@@ -13,6 +13,7 @@ from probe.net.tls import HandshakeError
 from probe.steps.context import Context
 from probe.steps.counters import Counters
 from probe.steps.evidence import until_silent
+from probe.wire.addresses import is_address
 from probe.wire.mtproto.conversation import Conversation, carrier_of
 from probe.wire.mtproto.messages import Rejected, TransportError
 from probe.wire.mtproto.public_key import read_public_keys
@@ -109,7 +110,7 @@ async def mtproto_handshake(
         spec.transport,
         dc_id=spec.dc_id,
         random=secrets.token_bytes,
-        host=spec.host or _host(context),
+        host=_host(spec.host or context.hostname or context.address or ""),
         path=spec.path,
     )
     known = KNOWN_KEYS | read_public_keys(spec.public_keys).keys()
@@ -171,7 +172,6 @@ async def converse(
     return None
 
 
-def _host(context: Context) -> str:
-    """Return the host as its own header has it (RFC 9110 section 7.2)."""
-    address = context.address or ""
-    return context.hostname or (f"[{address}]" if ":" in address else address)
+def _host(host: str) -> str:
+    """Return a host as its own header has it (RFC 9110 section 7.2, RFC 3986 section 3.2.2)."""
+    return f"[{host}]" if is_address(host) and ":" in host else host

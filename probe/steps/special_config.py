@@ -83,7 +83,7 @@ async def special_config(
     outcome = _Outcome()
     counters = Counters.start(connection, network)
     with trio.move_on_after(spec.timeout_s):
-        await _fetch(context, spec, exchange, stream, outcome)
+        await _fetch(context, exchange, stream, outcome)
     if outcome.failure is None:
         try:
             text = read_text(exchange.body, spec.form)
@@ -119,7 +119,6 @@ async def special_config(
 
 async def _fetch(
     context: Context,
-    spec: SpecialConfig,
     exchange: HttpExchange,
     stream: ByteStream,
     outcome: _Outcome,

@@ -1,23 +1,30 @@
 """The same host, greeted otherwise: what filters match is the hello."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from probe.model.observation import HelloSplit, Tactic
-from probe.model.step import Chain, EchProbe, StepSpec, TcpConnect, TlsHandshake, TlsProfile
+from probe.model.step import (
+    Chain,
+    EchProbe,
+    HttpRequest,
+    MtprotoHandshake,
+    StepSpec,
+    TcpConnect,
+    TlsHandshake,
+)
 
 _SPLITS: Final[dict[Tactic, HelloSplit]] = {
     "segment_split": "segments",
     "record_split": "records",
 }
-_PROFILES: Final[dict[Tactic, TlsProfile]] = {
-    "tls12": "tls12",
-    "chrome": "chrome",
-    "firefox": "firefox",
-    "safari": "safari",
-}
+_BROWSERS: Final[tuple[Literal["chrome", "firefox", "safari"], ...]] = (
+    "chrome",
+    "firefox",
+    "safari",
+)
 
 
 def other_hellos(chain: Chain) -> Iterator[Chain]:
@@ -28,8 +35,12 @@ def other_hellos(chain: Chain) -> Iterator[Chain]:
     """
     for tactic, split in _SPLITS.items():
         yield _with_hello(chain, tactic, split=split)
-    for tactic, profile in _PROFILES.items():
-        yield _with_hello(chain, tactic, profile=profile)
+    yield _with_hello(chain, "tls12", profile="tls12")
+    is_page = any(isinstance(step, HttpRequest | MtprotoHandshake) for step in chain.steps)
+    # A browser that goes on with what we speak offers that only, as for its WebSockets.
+    alpn = ("http/1.1",) if is_page else ("h2", "http/1.1")
+    for browser in _BROWSERS:
+        yield _with_hello(chain, browser, profile=browser, alpn=alpn)
 
 
 def encrypted_hello(chain: Chain) -> Chain:

@@ -116,7 +116,8 @@ def gather(rows: Iterable[Observation]) -> dict[str, Member]:
     for row in rows:
         member = members.setdefault(row.member, Member(row.member))
         if row.step == "dns":
-            member.lookups.append(row)
+            if row.failure != failures.SKIPPED:
+                member.lookups.append(row)
         elif row.follow_up in WAYS:
             member.ways.append(row)
         else:

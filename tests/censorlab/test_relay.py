@@ -4,6 +4,7 @@ A client that has said all sends EOF; what it then reads until EOF is all that
 ever comes, so silence is seen without waiting for it.
 """
 
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +24,7 @@ from censorlab.relay import Gate, Origin, Relay
 from censorlab.rules import (
     Allowlist,
     EchDrop,
+    FirstRecordOnly,
     FirstSegmentOnly,
     ForgedCertificate,
     Freeze,
@@ -277,6 +279,37 @@ def test_a_censor_that_reads_the_first_chunk_only() -> None:
                 await client.send_all(HELLO[100:])
                 await client.send_eof()
                 assert await hear(client) == BODY
+
+    trio.run(main)
+
+
+def test_two_segments_are_two_however_the_kernel_hands_them_over() -> None:
+    """Written at once, one after another, they may come as one chunk."""
+
+    async def main() -> None:
+        async with path(SniRst(server_name=NAME), FirstSegmentOnly()) as there:
+            for _ in range(20):
+                async with await connect(there.port) as client:
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    await client.send_all(HELLO[:100])
+                    await client.send_all(HELLO[100:])
+                    await client.send_eof()
+                    assert await hear(client) == BODY
+
+    trio.run(main)
+
+
+def test_a_censor_that_reads_the_first_record_only() -> None:
+    """A hello in two records passes, in one it does not, in however many chunks."""
+
+    async def main() -> None:
+        in_two = HELLO[:3] + b"\0\x64" + HELLO[5:105]
+        in_two += HELLO[:3] + (len(HELLO) - 105).to_bytes(2, "big") + HELLO[105:]
+        async with path(SniRst(server_name=NAME), FirstRecordOnly()) as there:
+            assert await say(there.port, HELLO) == RESET
+            assert await say(there.port, in_two) == BODY
+        async with path(SniRst(server_name=NAME)) as there:
+            assert await say(there.port, in_two) == RESET
 
     trio.run(main)
 

@@ -12,18 +12,20 @@ from probe.cli.proxies_words import said, table
 from probe.cli.render import Style
 from probe.model.failure import FAILURES
 from probe.run.proxies import Candidate, ProxyResult
+from probe.steps import web_proxy
 from probe.steps.proxy_try import CANNOT_REACH, REFUSED, REPLAY, WRONG_RECORD, Phase, Try
-from probe.wire.mtproto import res_pq
+from probe.wire.mtproto import messages
 from probe.wire.proxy_links import ProxyLink
 
 PIPE = Style(width=None, ascii_only=False, colour=False)
 ROW_COLUMNS = 67
 """Of a row without its sentence, or its heading."""
 LINK = ProxyLink("mtproxy_ee", "198.51.100.77", 443, secret=b"S" * 16, domain="a.example")
-FAULTS = [fault for union in get_args(res_pq.Fault) for fault in get_args(union) or (union,)]
+FAULTS = [fault for union in get_args(messages.Fault) for fault in get_args(union) or (union,)]
 WORDS = [
     *FAILURES,
     *(REFUSED, CANNOT_REACH, REPLAY, WRONG_RECORD),
+    *(web_proxy.NO_BRIDGE, web_proxy.UNKNOWN_BRIDGE, web_proxy.REFUSED, web_proxy.WRONG_FRAMES),
     *(f"unknown_failure: {fault}" for fault in (*FAULTS, "faketls_masked", "faketls_not_tls")),
     *(f"unknown_failure: mtproto_error_{code}" for code in (1, 404, 429, 444, 999)),
 ]

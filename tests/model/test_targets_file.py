@@ -181,6 +181,6 @@ def test_special_controls_are_where_they_must_be(targets: Targets) -> None:
 def test_resolvers_cover_every_protocol(targets: Targets) -> None:
     """Injection shows between UDP and TCP, hijacking between plain and encrypted DNS."""
     protocols = Counter(r.protocol for r in targets.resolvers)
-    assert set(protocols) == {"system", "udp", "tcp", "dot", "doh"}
+    assert set(protocols) == {"system", "udp", "tcp", "dot", "doh", "doq"}
     # Two operators that speak DoH over HTTP/1.1; Quad9 asks for HTTP/2.
     assert protocols["doh"] >= 2

@@ -10,11 +10,10 @@ import trustme
 import loopback
 from censorlab.opening.tls import read_client_hello
 from loopback import after_hello, alert, hold, reset, server_context, tcp_peer, tls
-from probe.model.step import NO_TRUST, PUBLIC_TRUST
+from probe.model.step import NO_TRUST, PUBLIC_TRUST, TlsProfile
 from probe.net.tls import (
     CertificateError,
     HandshakeError,
-    Profile,
     TlsStream,
     TrustError,
     TrustStores,
@@ -34,7 +33,7 @@ async def handshake(
     name: str = NAME,
     trust: str = "ours",
     alpn: tuple[str, ...] = (),
-    profile: Profile = "default",
+    profile: TlsProfile = "default",
     raises: type[Exception] | None = None,
 ) -> tuple[TlsStream, TrioTcpConnection, Exception | None]:
     """Shake hands with a peer and close the connection."""
@@ -70,7 +69,7 @@ async def test_a_verified_handshake() -> None:
 
 
 async def test_a_hello_without_tls_13() -> None:
-    """Profile ``tls12`` offers nothing newer, and verifies all the same."""
+    """TlsProfile ``tls12`` offers nothing newer, and verifies all the same."""
     hellos: list[bytes] = []
 
     async def keep(client: trio.SocketStream) -> None:

@@ -21,7 +21,8 @@ from probe.model.step import (
     Trigger,
 )
 from probe.model.target import Control, Endpoint, Probe, Resolver, Service, Targets
-from probe.plan.build import Options, build_plan, step_bytes
+from probe.plan.build import Options, build_plan
+from probe.plan.cost import step_bytes
 from probe.plan.follow_ups import MAX_HOPS, Asked, innocuous_name, set_apart
 from probe.verdict.pace import MIN_BODY_BYTES, MIN_PAIRS
 from probe.wire.addresses import network_of

@@ -3,25 +3,28 @@
 import errno
 import re
 import sys
-from collections.abc import Callable
-from typing import Any, get_args
+from collections.abc import Callable, Iterator
+from typing import get_args
 
 import pytest
 import trio
-from mtproto.enums import ConnectionRole
-from mtproto.transport.connection import Connection
+import trustme
 
 import loopback
-from censorlab.servers.data_centre import RefusedError, Session, answer
+from censorlab.servers.data_centre import RefusedError, Session
 from fakes import Arrival, FakeNetwork, FakeTcpConnection, Row, context_of, play
+from foreign_centre import ForeignCentre, websocket_centre
+from key_holder import KeyHolder, private_key
 from loopback import after_hello, alert, hold, reset, tcp_peer
 from probe.model import failure as failures
 from probe.model.observation import MtprotoTransport, Observation
 from probe.model.step import MtprotoHandshake
-from probe.net.api import TcpInfo
+from probe.net.api import ByteStream, TcpInfo
+from probe.net.tls import HandshakeError, TlsStream, TrustStores
 from probe.net.trio_network import TrioNetwork
 from probe.steps.evidence import STALL_RETRANSMITS
 from probe.steps.mtproto_handshake import mtproto_handshake
+from probe.wire.mtproto.public_key import PublicKeyError
 
 TRANSPORTS: tuple[MtprotoTransport, ...] = get_args(MtprotoTransport)
 HOST = "192.0.2.1"
@@ -29,33 +32,22 @@ TIMEOUT_S = 6.0
 SERVER_NONCE = b"s" * 16
 
 
-def spec(transport: MtprotoTransport, timeout_s: float = TIMEOUT_S) -> MtprotoHandshake:
-    return MtprotoHandshake(transport=transport, dc_id=2, timeout_s=timeout_s)
+def spec(
+    transport: MtprotoTransport,
+    timeout_s: float = TIMEOUT_S,
+    path: str = "",
+    public_keys: tuple[str, ...] = (),
+) -> MtprotoHandshake:
+    return MtprotoHandshake(
+        transport=transport, dc_id=2, timeout_s=timeout_s, path=path, public_keys=public_keys
+    )
 
 
-class FullSession:
-    """As `Session`, in the framing that the lab's data centre does not offer."""
+def data_centre(*, ahead_s: float = 0.0) -> loopback.Attend:
+    """Serve what the lab's data centre answers, with a clock of its own."""
 
-    def __init__(self) -> None:
-        self._connection: Connection[Any] = Connection(ConnectionRole.SERVER)
-
-    def receive(self, data: bytes, now: float, server_nonce: bytes) -> bytes:
-        self._connection.data_received(data)
-        packet = self._connection.next_event()
-        if packet is None:
-            return b""
-        return bytes(self._connection.send(answer(packet, now, server_nonce)))
-
-
-def session(transport: MtprotoTransport) -> Session | FullSession:
-    return FullSession() if transport == "full" else Session()
-
-
-def data_centre(transport: MtprotoTransport, *, ahead_s: float = 0.0) -> loopback.Attend:
-    """Serve by PyPI's mtproto, with a clock of its own."""
-
-    async def attend(client: trio.SocketStream) -> None:
-        peer = session(transport)
+    async def attend(client: trio.abc.Stream) -> None:
+        peer = Session()
         try:
             async for data in client:
                 now = TrioNetwork().wall_clock().timestamp() + ahead_s
@@ -68,19 +60,30 @@ def data_centre(transport: MtprotoTransport, *, ahead_s: float = 0.0) -> loopbac
     return attend
 
 
+async def shaken(port: int, spec: MtprotoHandshake, tls: TrustStores | None = None) -> Observation:
+    """Shake hands with what listens on a port of loopback."""
+    network = TrioNetwork()
+    connection = network.open_tcp(loopback.ADDRESS, port)
+    try:
+        await connection.connect()
+        stream: ByteStream = connection
+        if tls:
+            stream = TlsStream(connection, tls.context("lab", ("http/1.1",)), "a.example")
+            await stream.handshake()
+        context = context_of(network, address=loopback.ADDRESS, port=port)
+        row, session = await mtproto_handshake(context, spec, stream, connection)
+        assert (session is None) == (row.failure is not None)
+        return row
+    finally:
+        connection.close()
+
+
 async def real(
     attend: loopback.Attend, transport: MtprotoTransport, timeout_s: float = TIMEOUT_S
 ) -> Observation:
     """Shake hands with a real peer of loopback."""
-    network = TrioNetwork()
     async with tcp_peer(attend) as port:
-        connection = network.open_tcp(loopback.ADDRESS, port)
-        try:
-            await connection.connect()
-            context = context_of(network, address=loopback.ADDRESS, port=port)
-            return await mtproto_handshake(context, spec(transport, timeout_s), connection)
-        finally:
-            connection.close()
+        return await shaken(port, spec(transport, timeout_s))
 
 
 def written(
@@ -91,20 +94,22 @@ def written(
 
     async def scene() -> Observation:
         context = context_of(FakeNetwork([row]), address=HOST)
-        return await mtproto_handshake(context, spec(transport), FakeTcpConnection(row))
+        connection = FakeTcpConnection(row)
+        found, _ = await mtproto_handshake(context, spec(transport), connection, connection)
+        return found
 
     return play(scene)
 
 
-def res_pq(transport: MtprotoTransport, now: float) -> Callable[[bytes], bytes]:
-    return lambda sent: session(transport).receive(sent, now, SERVER_NONCE)
+def res_pq(now: float) -> Callable[[bytes], bytes]:
+    return lambda sent: Session().receive(sent, now, SERVER_NONCE)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_verified_answer_of_a_real_peer(transport: MtprotoTransport) -> None:
     """All facts are there, in every transport."""
-    row = await real(data_centre(transport), transport)
+    row = await real(data_centre(), transport)
 
     assert (row.step, row.failure, row.failure_detail) == ("mtproto", None, None)
     assert row.mtproto_transport == transport
@@ -119,9 +124,140 @@ async def test_a_verified_answer_of_a_real_peer(transport: MtprotoTransport) -> 
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("transport", ["http", "websocket"])
+async def test_the_same_through_tls(transport: MtprotoTransport) -> None:
+    """The time to the first byte is that of the answer, not of the session's tickets."""
+    authority = trustme.CA()
+    stores = TrustStores({"lab": (authority.cert_pem.bytes().decode(),)})
+    server = loopback.server_context(authority, "a.example", alpn=("http/1.1",))
+    async with tcp_peer(loopback.tls(server, data_centre())) as port:
+        row = await shaken(port, spec(transport), stores)
+
+    assert (row.step, row.failure, row.mtproto_transport) == ("mtproto", None, transport)
+    assert row.first_byte_s is not None
+    assert 0 < row.first_byte_s <= row.t - row.t0 + 1e-6
+    assert row.sent_bytes > 100
+
+
+def foreign(client_of: ForeignCentre) -> loopback.Attend:
+    async def attend(client: trio.SocketStream) -> None:
+        async for data in client:
+            await client.send_all(client_of.receive(bytes(data)))
+
+    return attend
+
+
+HOLDER = KeyHolder(private_key("own"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("transport", ["abridged", "intermediate", "padded", "full", "http"])
+async def test_a_service_of_its_own(transport: MtprotoTransport) -> None:
+    """PyPI's mtproto and Telethon: its key is known to who names it, and to nobody else."""
+    for keys, failure in (((HOLDER.pem(),), None), ((), "unknown_failure: mtproto_unknown_keys")):
+        async with tcp_peer(foreign(ForeignCentre(HOLDER))) as port:
+            row = await shaken(port, spec(transport, public_keys=keys))
+        assert row.failure == failure
+
+
+def test_a_text_that_is_no_key_is_an_error() -> None:
+    """Of the target list: nothing is sent."""
+
+    async def scene() -> None:
+        row = Row(HOST)
+        connection = FakeTcpConnection(row)
+        context = context_of(FakeNetwork([row]), address=HOST)
+        with pytest.raises(PublicKeyError):
+            await mtproto_handshake(
+                context, spec("padded", public_keys=("?",)), connection, connection
+            )
+        assert connection.sent_bytes == 0
+
+    play(scene)
+
+
+class BrokenTls:
+    """A stream below which a record is not what TLS sent."""
+
+    async def send_all(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise HandshakeError("BAD_RECORD_MAC")
+
+
+def test_tls_that_breaks_is_not_mtproto_that_breaks() -> None:
+    async def scene() -> Observation:
+        row = Row(HOST)
+        context = context_of(FakeNetwork([row]), address=HOST)
+        found, session = await mtproto_handshake(
+            context, spec("http"), BrokenTls(), FakeTcpConnection(row)
+        )
+        assert session is None
+        return found
+
+    row = play(scene)
+    assert (row.failure, row.failure_detail) == ("ssl_failed_handshake", "BAD_RECORD_MAC")
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "header"),
+    [
+        (HOST, "", "192.0.2.1"),
+        ("2001:db8::1", "", "[2001:db8::1]"),
+        (HOST, "2001:db8::2", "[2001:db8::2]"),
+        (HOST, "a.example", "a.example"),
+    ],
+)
+@pytest.mark.parametrize("transport", ["http", "websocket"])
+def test_the_host_is_the_endpoints(
+    transport: MtprotoTransport, address: str, host: str, header: str
+) -> None:
+    """Its name, or its address as a header has it."""
+
+    async def scene() -> bytes:
+        row = Row(address)
+        connection = FakeTcpConnection(row)
+        context = context_of(FakeNetwork([row]), address=address)
+        asked = MtprotoHandshake(transport=transport, dc_id=2, timeout_s=1, host=host)
+        await mtproto_handshake(context, asked, connection, connection)
+        return connection.sent
+
+    assert f"\r\nHost: {header}\r\n".encode() in play(scene)
+
+
+@pytest.fixture(scope="module")
+def websocket_port() -> Iterator[int]:
+    with websocket_centre(HOLDER) as port:
+        yield port
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "failure", "detail"),
+    [
+        ("", None, None),
+        ("/apiws", None, None),
+        ("/elsewhere", "unknown_failure: mtproto_websocket_refused", "http 302"),
+        ("/nowhere", "unknown_failure: mtproto_websocket_refused", "http 404"),
+        ("/without", "unknown_failure: mtproto_websocket_wrong_subprotocol", "none"),
+    ],
+)
+async def test_a_websocket_of_aiohttp(
+    websocket_port: int, path: str, failure: str | None, detail: str | None
+) -> None:
+    """Each way to end has its own outcome."""
+    row = await shaken(websocket_port, spec("websocket", path=path, public_keys=(HOLDER.pem(),)))
+
+    assert (row.failure, row.failure_detail) == (failure, detail)
+    assert row.clock_offset_s is None or failure is None
+
+
+@pytest.mark.anyio
 async def test_the_clock_of_the_peer() -> None:
     """Ours is behind: the offset is positive."""
-    row = await real(data_centre("padded", ahead_s=3600), "padded")
+    row = await real(data_centre(ahead_s=3600), "padded")
 
     assert row.clock_offset_s == pytest.approx(3600, abs=2)
 
@@ -130,7 +266,7 @@ async def test_the_clock_of_the_peer() -> None:
 def test_the_offset_is_in_whole_seconds(ahead_s: float) -> None:
     """Its fraction would tell when the run began, to the millisecond."""
     now = FakeNetwork().wall_clock().timestamp()
-    row = written(Arrival(0.06, res_pq("full", now + ahead_s)), transport="full")
+    row = written(Arrival(0.06, res_pq(now + ahead_s)), transport="full")
 
     assert row.failure is None
     assert row.clock_offset_s in {0.0, -1.0}
@@ -167,7 +303,7 @@ def code(number: int) -> bytes:
 
 def other_nonce(sent: bytes) -> bytes:
     """Answer another request than the one sent."""
-    good = bytearray(res_pq("padded", 0.0)(sent))
+    good = bytearray(res_pq(0.0)(sent))
     good[28] ^= 1
     return bytes(good)
 
@@ -253,7 +389,8 @@ def test_cancelling_propagates() -> None:
         row = Row(HOST)
         context = context_of(FakeNetwork([row]), address=HOST)
         with trio.move_on_after(1) as outer:
-            await mtproto_handshake(context, spec("padded"), FakeTcpConnection(row))
+            connection = FakeTcpConnection(row)
+            await mtproto_handshake(context, spec("padded"), connection, connection)
             pytest.fail("went on after a cancellation")
         return outer.cancelled_caught
 

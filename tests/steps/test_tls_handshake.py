@@ -1,8 +1,10 @@
 """The handshake's facts, whatever its outcome."""
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import trio
 import trustme
@@ -10,9 +12,10 @@ import trustme
 import loopback
 from fakes import Arrival, FakeNetwork, FakeTcpConnection, Row, context_of, play
 from loopback import after_hello, alert, hold, reset, server_context, tcp_peer, tls
-from probe.model.observation import Observation
-from probe.model.step import TlsHandshake
+from probe.model.observation import HelloSplit, Observation
+from probe.model.step import TlsHandshake, TlsProfile
 from probe.net.api import TcpInfo
+from probe.net.browser_hello import MISSING
 from probe.net.tls import TlsStream, TrustStores
 from probe.net.trio_network import TrioNetwork
 from probe.steps.evidence import STALL_RETRANSMITS
@@ -25,7 +28,9 @@ SPEC = TlsHandshake(server_name=NAME, alpn=("http/1.1",), trust="ours", timeout_
 HOST = "192.0.2.1"
 
 
-async def real(attend: loopback.Attend) -> tuple[Observation, TlsStream | None]:
+async def real(
+    attend: loopback.Attend, spec: TlsHandshake = SPEC
+) -> tuple[Observation, TlsStream | None]:
     """Shake hands with a real peer of loopback."""
     network = TrioNetwork()
     async with tcp_peer(attend) as port:
@@ -33,7 +38,7 @@ async def real(attend: loopback.Attend) -> tuple[Observation, TlsStream | None]:
         try:
             await connection.connect()
             context = context_of(network, address=loopback.ADDRESS, port=port, trust=STORES)
-            return await tls_handshake(context, SPEC, connection)
+            return await tls_handshake(context, spec, connection)
         finally:
             connection.close()
 
@@ -173,3 +178,65 @@ def test_cancelling_propagates() -> None:
         return outer.cancelled_caught
 
     assert play(scene)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("profile", ["default", "tls12", "chrome", "firefox", "safari"])
+@pytest.mark.parametrize("split", ["segments", "records"])
+async def test_forms_of_hello_are_recorded(profile: TlsProfile, split: HelloSplit) -> None:
+    """Profile, split and size; what comes after is as ever."""
+    if profile not in ("default", "tls12"):
+        pytest.importorskip("utls")
+    spec = msgspec.structs.replace(SPEC, profile=profile, split=split)
+    row, stream = await real(tls(server_context(AUTHORITY, NAME, alpn=("http/1.1",)), hold), spec)
+
+    assert stream is not None
+    assert (row.failure, row.hello_profile, row.hello_split) == (None, profile, split)
+    assert (row.alpn, row.peer_certificates[0].subject_alt_names) == ("http/1.1", (NAME,))
+    assert row.first_flight_bytes is not None
+    assert 0 < row.first_flight_bytes < row.sent_bytes
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("attend", "failure", "code"),
+    [
+        (tls(server_context(AUTHORITY, "a.example"), hold), "ssl_invalid_hostname", 62),
+        (tls(server_context(trustme.CA(), NAME), hold), "ssl_unknown_authority", 20),
+        (after_hello(b"HTTP/1.1 400\r\n\r\n"), "ssl_failed_handshake", None),
+        (after_hello(alert(40)), "ssl_failed_handshake", None),
+        (after_hello(alert(112)), "ssl_invalid_hostname", None),
+        (after_hello(b""), "eof_error", None),
+        (reset, "connection_reset", None),
+    ],
+    ids=["name", "authority", "http", "alert", "unknown name", "close", "reset"],
+)
+async def test_a_browsers_profile_has_the_same_words(
+    attend: loopback.Attend, failure: str, code: int | None
+) -> None:
+    """One end, one failure, whichever library shook hands."""
+    pytest.importorskip("utls")
+    for profile in ("default", "chrome"):
+        row, stream = await real(attend, msgspec.structs.replace(SPEC, profile=profile))
+        assert stream is None
+        assert (row.failure, row.verify_code) == (failure, code)
+        assert len(row.peer_certificates) == (1 if code else 0)
+
+
+def test_without_the_library_the_step_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The observation names the extra, and nothing was sent."""
+    monkeypatch.setitem(sys.modules, "utls", None)
+    row = Row(HOST)
+    connection = FakeTcpConnection(row)
+
+    async def scene() -> Observation:
+        context = context_of(FakeNetwork([row]), address=HOST, trust=STORES)
+        spec = msgspec.structs.replace(SPEC, profile="chrome", split="records")
+        observation, stream = await tls_handshake(context, spec, connection)
+        assert stream is None
+        return observation
+
+    found = play(scene)
+    assert (found.failure, found.failure_detail) == ("unknown_failure: skipped", MISSING)
+    assert (found.hello_profile, found.hello_split) == ("chrome", "records")
+    assert connection.sent_bytes == 0

@@ -16,22 +16,22 @@ from hypothesis import strategies as st
 
 from probe.model import failure as failures
 from probe.model.observation import MtprotoTransport
-from probe.wire.mtproto.exchange import Exchange
+from probe.wire.mtproto.carrier import Stream, obfuscated
+from probe.wire.mtproto.conversation import Conversation, carrier_of
 from probe.wire.mtproto.framing import MAX_FRAME_BYTES, FrameFault
+from probe.wire.mtproto.messages import Fault, Rejected, TransportError, build_packet, message_id
 from probe.wire.mtproto.obfuscation import Obfuscation
 from probe.wire.mtproto.res_pq import (
     KNOWN_KEYS,
     PRODUCTION_KEYS,
     TEST_KEYS,
-    Fault,
-    Rejected,
     ResPq,
-    TransportError,
-    build_request,
+    build_question,
     read_answer,
 )
 
 TRANSPORTS: tuple[MtprotoTransport, ...] = get_args(MtprotoTransport)
+STREAMS = TRANSPORTS[:5]
 NOW = 1_795_521_630.25
 
 # The answer in Telegram's own example of the exchange (core.telegram.org/mtproto/samples-auth_key).
@@ -81,7 +81,13 @@ def packet(
 
 def test_the_published_example_verifies() -> None:
     """Its time is the upper half of 51E57AC91E83C801."""
-    assert read_answer(SAMPLE, SAMPLE_NONCE) == ResPq(0x51E57AC9, (0xC3B42B026CE86B21,))
+    assert read_answer(SAMPLE, SAMPLE_NONCE) == ResPq(
+        0x51E57AC9,
+        (0xC3B42B026CE86B21,),
+        0x17ED48941A08F981,
+        SAMPLE_NONCE,
+        bytes.fromhex("A5CF4D33F4A11EA877BA4AA573907330"),
+    )
     assert packet(server_nonce=SAMPLE[40:56])[20:] == SAMPLE[20:]
 
 
@@ -103,22 +109,37 @@ def test_test_data_centres_are_known() -> None:
     assert not PRODUCTION_KEYS & TEST_KEYS
 
 
+def test_keys_of_a_service_of_its_own_are_known_to_it() -> None:
+    """Only to it, and beside Telegram's."""
+    own = packet(keys=(7,))
+    assert read_answer(own, SAMPLE_NONCE) == Rejected("mtproto_unknown_keys")
+    assert isinstance(read_answer(own, SAMPLE_NONCE, KNOWN_KEYS | {7}), ResPq)
+    assert isinstance(read_answer(packet(), SAMPLE_NONCE, KNOWN_KEYS | {7}), ResPq)
+
+
+def request(now: float, seed: int) -> tuple[bytes, bytes]:
+    """Return a whole first packet, and its nonce."""
+    source = seeded(seed)
+    question = build_question(source)
+    return build_packet(message_id(now, source), question.body, source), question.nonce
+
+
 @given(st.integers(0, 2**32), st.floats(0, 2**32 - 1))
 def test_a_request_is_well_formed(seed: int, now: float) -> None:
     """Unencrypted, a client's message id of about now, padding counted in the length."""
-    built = build_request(now, seeded(seed))
-    key_id, message_id, length, constructor = struct.unpack_from("<QQII", built.packet)
+    built, nonce = request(now, seed)
+    key_id, number, length, constructor = struct.unpack_from("<QQII", built)
     assert (key_id, constructor) == (0, 0xBE7E8EF1)
-    assert message_id % 4 == 0
-    assert abs(message_id / 2**32 - now) < 0.01
-    assert length == len(built.packet) - 20
+    assert number % 4 == 0
+    assert abs(number / 2**32 - now) < 0.01
+    assert length == len(built) - 20
     assert length in range(20, 20 + 4 * 63 + 1, 4)
-    assert built.packet[24:40] == built.nonce
+    assert built[24:40] == nonce
 
 
 def test_requests_differ_in_length_and_low_bits() -> None:
     """A constant length, or zeros that come of floating point, would be a mark."""
-    built = [build_request(NOW, seeded(seed)).packet for seed in range(200)]
+    built = [request(NOW, seed)[0] for seed in range(200)]
     assert len({len(one) for one in built}) > 50
     assert len({one[8:10] for one in built}) > 150
 
@@ -203,8 +224,13 @@ def test_a_transport_error_is_an_answer_of_mtproto(code: int, padding: bytes) ->
     assert read_answer(wire + padding, SAMPLE_NONCE) == TransportError(code)
 
 
-def exchange(transport: MtprotoTransport, *, secret: bytes = b"", seed: int = 1) -> Exchange:
-    return Exchange(transport, dc_id=2, now=NOW, random=seeded(seed), secret=secret)
+def asked(transport: MtprotoTransport, seed: int = 1) -> Conversation:
+    """Return a conversation that waits for its first answer."""
+    source = seeded(seed)
+    carrier = carrier_of(transport, dc_id=2, random=source, host="a.example")
+    asking = Conversation(carrier, source)
+    asking.ask(NOW)
+    return asking
 
 
 HTTP = b"HTTP/1.1 403 Forbidden\r\n\r\n"
@@ -212,33 +238,33 @@ ALERT = b"\x15\x03\x01\x00\x02\x02\x28"
 SERVER_HELLO = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", STREAMS)
 @pytest.mark.parametrize(
     ("sent", "protocol"),
-    [(HTTP, "http"), (ALERT, "tls"), (SERVER_HELLO, "tls")],
-    ids=["http", "alert", "hello"],
+    [(HTTP, "http"), (b"<!DOCTYPE html>", "http"), (ALERT, "tls"), (SERVER_HELLO, "tls")],
+    ids=["http", "page", "alert", "hello"],
 )
 def test_other_protocols_are_recognized_at_once(
     transport: MtprotoTransport, sent: bytes, protocol: str
 ) -> None:
-    """In whole and byte by byte, in every transport: without waiting for more."""
-    assert exchange(transport).receive(sent) == Rejected("not_mtproto", protocol)
-    slow = exchange(transport)
+    """In whole and byte by byte, in every stream: without waiting for more."""
+    assert asked(transport).receive(sent) == Rejected("not_mtproto", protocol)
+    slow = asked(transport)
     answers = [slow.receive(sent[at : at + 1]) for at in range(len(sent))]
     assert Rejected("not_mtproto", protocol) in answers
 
 
 @pytest.mark.parametrize("transport", ["abridged", "intermediate", "padded", "full"])
-@pytest.mark.parametrize("sent", [b"SSH-2.0-OpenSSH", b"<html>\r\n<h", b"220 mail\r\n"])
+@pytest.mark.parametrize("sent", [b"SSH-2.0-OpenSSH", b"<p>\r\nBlocked", b"220 mail\r\n"])
 def test_text_is_not_mtproto(transport: MtprotoTransport, sent: bytes) -> None:
     """A banner or a page without a head."""
-    assert exchange(transport).receive(sent) == Rejected("not_mtproto", "text")
+    assert asked(transport).receive(sent) == Rejected("not_mtproto", "text")
 
 
 def test_an_obfuscated_answer_may_look_like_text() -> None:
     """It is random bytes: what it means decides, not how it looks."""
-    answer = exchange("obfuscated").receive(b"SSH-2.0-OpenSSH")
-    assert answer is None or answer == Rejected("mtproto_frame_too_long")
+    answer = asked("obfuscated").receive(b"SSH-2.0-OpenSSH")
+    assert not isinstance(answer, Rejected) or answer.fault != "not_mtproto"
 
 
 @given(
@@ -250,20 +276,31 @@ def test_hostile_bytes_never_raise(
     transport: MtprotoTransport, seed: int, pieces: list[bytes]
 ) -> None:
     """And never pass: an answer to this request cannot be guessed."""
-    asking = exchange(transport, seed=seed)
+    asking = asked(transport, seed)
     for piece in pieces:
-        assert not isinstance(asking.receive(piece), ResPq)
+        answer = asking.receive(piece)
+        asking.due()
+        assert not isinstance(answer, ResPq)
+        if answer is not None:
+            break
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_end_of_the_stream_is_not_an_answer(transport: MtprotoTransport) -> None:
+    with pytest.raises(EOFError):
+        asked(transport).receive(b"")
+
+
+@pytest.mark.parametrize("transport", STREAMS)
 def test_an_endless_answer_is_bounded(transport: MtprotoTransport) -> None:
     """No more is ever kept than one frame and one read."""
-    asking = exchange(transport)
+    asking = asked(transport)
     for _ in range(2 * MAX_FRAME_BYTES // 1024):
         if (answer := asking.receive(b"\x7f\x00\x10\x00" + bytes(1020))) is not None:
             break
     assert isinstance(answer, Rejected)
-    assert len(asking._waiting) <= MAX_FRAME_BYTES + 1024
+    assert isinstance(asking._carrier, Stream)
+    assert len(asking._carrier._waiting) <= MAX_FRAME_BYTES + 1024
 
 
 def open_obfuscated(wire: bytes, secret: bytes) -> tuple[bytes, Any]:
@@ -285,13 +322,13 @@ def open_obfuscated(wire: bytes, secret: bytes) -> tuple[bytes, Any]:
 @pytest.mark.parametrize("secret", [b"", bytes(range(16))], ids=["direct", "secret"])
 def test_a_server_understands_the_obfuscation(secret: bytes) -> None:
     """Tag, number of the data centre and request, and back the answer."""
-    asking = exchange("obfuscated", secret=secret)
-    inside, cipher = open_obfuscated(asking.request_bytes, secret)
+    asking = Conversation(obfuscated("padded", dc_id=2, random=seeded(), secret=secret), seeded())
+    inside, cipher = open_obfuscated(asking.ask(NOW), secret)
     assert inside[:6] == b"\xdd\xdd\xdd\xdd\x02\x00"
-    length, key_id, message_id, _, constructor, nonce = struct.unpack_from("<IQQII16s", inside, 8)
+    length, key_id, number, _, constructor, nonce = struct.unpack_from("<IQQII16s", inside, 8)
     assert len(inside) == 8 + 4 + length
     assert (key_id, constructor) == (0, 0xBE7E8EF1)
-    assert message_id >> 32 == int(NOW)
+    assert number >> 32 == int(NOW)
 
     answer = packet(nonce) + b"padding"
     wire = cipher.update(len(answer).to_bytes(4, "little") + answer)
@@ -301,8 +338,10 @@ def test_a_server_understands_the_obfuscation(secret: bytes) -> None:
 
 def test_a_wrong_secret_is_no_answer() -> None:
     """Without the secret a server reads noise, and its noise is none to us."""
-    asking = exchange("obfuscated", secret=bytes(16))
-    inside, cipher = open_obfuscated(asking.request_bytes, b"")
+    asking = Conversation(
+        obfuscated("padded", dc_id=2, random=seeded(), secret=bytes(16)), seeded()
+    )
+    inside, cipher = open_obfuscated(asking.ask(NOW), b"")
     assert inside[:4] != b"\xdd" * 4
     answer = asking.receive(cipher.update((100).to_bytes(4, "little") + packet()))
     assert not isinstance(answer, ResPq)

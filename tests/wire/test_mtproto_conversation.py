@@ -6,12 +6,17 @@ import struct
 from typing import Literal
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 from hypothesis import given
 from hypothesis import strategies as st
 
 from censorlab.servers.data_centre import Session
+from probe.wire.mtproto.carrier import obfuscated, plain
 from probe.wire.mtproto.conversation import REPLAYED, Conversation
-from probe.wire.mtproto.res_pq import Rejected, ResPq, TransportError
+from probe.wire.mtproto.messages import Message, Rejected, TransportError
+from probe.wire.mtproto.res_pq import ResPq
 
 NOW = 1_800_000_000.0
 FRAMINGS = st.sampled_from(["intermediate", "padded"])
@@ -20,19 +25,19 @@ FRAMINGS = st.sampled_from(["intermediate", "padded"])
 def conversation(
     framing: Literal["intermediate", "padded"] = "padded", earlier: frozenset[bytes] = frozenset()
 ) -> Conversation:
-    return Conversation(framing, dc_id=2, random=os.urandom, earlier=earlier)
+    carrier = obfuscated(framing, dc_id=2, random=os.urandom)
+    return Conversation(carrier, os.urandom, earlier=earlier)
 
 
-class Centre(Session):
+class Centre:
     """Knows the keys of a conversation by its start, and says what a test wants."""
 
     def __init__(self, asking: Conversation) -> None:
-        super().__init__()
-        self.receive(asking.ask(NOW)[:64], NOW, b"s" * 16)
+        backwards = asking.ask(NOW)[8:56][::-1]
+        self._sending = Cipher(AES(backwards[:32]), CTR(backwards[32:])).encryptor()
 
     def say(self, packet: bytes) -> bytes:
         """Frame and obfuscate a packet of the test's own."""
-        assert self._sending is not None
         return self._sending.update(struct.pack("<I", len(packet)) + packet)
 
 
@@ -112,8 +117,30 @@ def test_other_protocols_are_recognized(data: bytes, detail: str) -> None:
 @given(st.integers(0, 2**32), st.lists(st.binary(max_size=400), max_size=30))
 def test_any_bytes_are_an_answer_or_not(seed: int, pieces: list[bytes]) -> None:
     """Nothing is raised, and what is kept has a limit."""
-    asking = Conversation("padded", dc_id=2, random=random.Random(seed).randbytes)
+    source = random.Random(seed).randbytes
+    asking = Conversation(obfuscated("padded", dc_id=2, random=source), source)
     asking.ask(NOW)
-    for piece in pieces:
+    for piece in filter(None, pieces):
         if isinstance(asking.receive(piece), Rejected):
             break
+
+
+@given(st.lists(st.floats(0, 2**32 - 1), min_size=2, max_size=20))
+def test_numbers_rise_within_a_conversation(times: list[float]) -> None:
+    """Whatever the clock does, and all are a client's."""
+    asking = Conversation(plain("intermediate", os.urandom), os.urandom)
+    asking.ask(times[0])
+    sent = [asking.send(bytes(8), now) for now in times]
+    numbers = [struct.unpack_from("<Q", frame, 12)[0] for frame in sent]
+    assert all(number % 4 == 0 for number in numbers)
+    assert numbers == sorted(set(numbers))
+
+
+def test_other_messages_are_carried_too() -> None:
+    """To and from, unread."""
+    asking = Conversation(plain("intermediate", os.urandom), os.urandom)
+    frame = asking.send(b"a message of words..", NOW)
+    assert frame[:4] == b"\xee" * 4
+    assert frame[28:48] == b"a message of words.."
+    answer = struct.pack("<IQQI", 24, 0, int(NOW) << 32 | 1, 4) + b"back"
+    assert asking.receive_message(answer) == Message(int(NOW) << 32 | 1, b"back")

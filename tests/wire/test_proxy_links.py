@@ -33,8 +33,14 @@ words = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=
 @st.composite
 def links(draw: st.DrawFn) -> ProxyLink:
     kind: Kind = draw(
-        st.sampled_from(["socks5", "socks4", "http_connect", "mtproxy", "mtproxy_dd", "mtproxy_ee"])
+        st.sampled_from(
+            ["socks5", "socks4", "http_connect", "mtproxy", "mtproxy_dd", "mtproxy_ee", "web"]
+        )
     )
+    if kind == "web":
+        name, secret = draw(names), draw(st.sampled_from([b"", b"\xdd"])) + draw(keys)
+        path = draw(st.sampled_from(["", "a", "Some-path/of_2"]))
+        return ProxyLink(kind, name, 443, secret=secret, domain=name, path=path)
     host, port = draw(hosts), draw(st.integers(1, 65535))
     if kind.startswith("mtproxy"):
         domain = draw(names) if kind == "mtproxy_ee" else ""
@@ -123,7 +129,44 @@ def test_socks_and_http(text: str, link: ProxyLink) -> None:
 
 
 SECRET = KEY.hex()
+MARKED = base64.urlsafe_b64encode(b"\x70" + KEY).decode().rstrip("=")
+
+
+def web(host: str = "proxy.example", secret: bytes = KEY, path: str = "") -> ProxyLink:
+    return ProxyLink("web", host, 443, secret=secret, domain=host, path=path)
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        (f"tg://webproxy?server=proxy.example&secret={SECRET}", web()),
+        (f"https://t.me/webproxy?server=Proxy.Example&secret={SECRET}", web()),
+        (f"tg:webproxy?secret={SECRET}&server=https://proxy.example/", web()),
+        (f"t.me/webproxy?server=proxy.example&secret=dd{SECRET}", web(secret=b"\xdd" + KEY)),
+        (f"tg://webproxy?server=proxy.example&port=8443&secret={SECRET}", web()),
+        (
+            f"tg://webproxy?server=b%C3%BCcher.example&secret={SECRET}",
+            web("xn--bcher-kva.example"),
+        ),
+        (f"tg://webproxy?server=proxy.example%2FSome/path&secret={MARKED}", web(path="Some/path")),
+        (f"tg://webproxy?server=proxy.example&secret={MARKED}", web()),
+    ],
+)
+def test_web_proxies(text: str, link: ProxyLink) -> None:
+    """Each is read as tdjson 1.8.69 read it (``getInternalLinkType``), asked by hand."""
+    assert parse_link(text) == link
+
+
 BAD = [
+    # What tdjson 1.8.69 takes for no WEB proxy either.
+    (f"tg://webproxy?server=192.0.2.1&secret={SECRET}", "not a host name with a dot"),
+    (f"tg://webproxy?server=proxy-example&secret={SECRET}", "not a host name with a dot"),
+    (f"tg://webproxy?host=proxy.example&secret={SECRET}", "no server"),
+    (f"tg://webproxy?server=proxy.example&secret=ee{SECRET}{DOMAIN.encode().hex()}", "dd and 16"),
+    (f"tg://webproxy?server=proxy.example/path&secret={SECRET}", "goes with a path"),
+    (f"tg://webproxy?server=proxy.example//path&secret={MARKED}", "letters, digits"),
+    (f"tg://webproxy?server=http://proxy.example&secret={SECRET}", "not a host name with a dot"),
+    (f"tg://webproxy?server=proxy.example:443&secret={SECRET}", "not a host name with a dot"),
     ("", "not a link"),
     ("proxy.example:443", "not a link"),
     ("vless://secret-id@proxy.example:443", "not a link"),

@@ -35,6 +35,7 @@ NEEDS_ENGINE = {
     "dns_refused": "DNS answer",
     "dns_block_page_host": "DNS answer",
     "sni_rst_reassembling": "put together",
+    "sni_rst_first_record": "put together",
     "fingerprint_drop": "fingerprint",
     "fake_tls_second_record": "TLS records",
     "http_blockpage": "HTTP response",

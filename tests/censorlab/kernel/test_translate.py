@@ -21,6 +21,7 @@ from censorlab.rules import (
     DnsTimeout,
     DropAfterPackets,
     EncryptedDnsDrop,
+    FirstRecordOnly,
     FirstSegmentOnly,
     ForgedCertificate,
     FreezePackets,
@@ -84,8 +85,8 @@ def test_every_rule_is_translated_or_refused_by_name(kind: type[msgspec.Struct])
         with pytest.raises(NeedsEngineError, match=f"^{tag}: "):
             translate([rule], QUIET, DEVICES)
         return
-    # Netfilter never reassembles, so the one rule that forbids it is in force anyway.
-    assert (text_of(rule) == text_of()) == (kind is FirstSegmentOnly)
+    # Netfilter never puts anything together, so the rules that forbid it are in force anyway.
+    assert (text_of(rule) == text_of()) == (kind in (FirstSegmentOnly, FirstRecordOnly))
 
 
 @pytest.mark.parametrize("line", [Line(delay_s=0.01), Line(jitter_s=0.01)])

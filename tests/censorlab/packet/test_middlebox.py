@@ -16,6 +16,7 @@ from censorlab.rules import (
     Blackout,
     DropAfterPackets,
     EchDrop,
+    FirstRecordOnly,
     FirstSegmentOnly,
     Freeze,
     FreezePackets,
@@ -127,6 +128,37 @@ def test_a_censor_that_does_not_reassemble_is_evaded_by_a_split() -> None:
     assert shown(chat.up(data=HELLO[:100])) == [("up", DATA)]
     assert shown(chat.up(data=HELLO[100:], seq=ISN + 101)) == [("up", DATA)]
     assert shown(chat.down(data=b"reply")) == [("down", 16)]
+
+
+@pytest.mark.parametrize("split", ["none", "segments", "records"])
+@pytest.mark.parametrize(
+    ("reads", "evaded_by"),
+    [
+        ((), ()),
+        ((FirstSegmentOnly(),), ("segments",)),
+        ((FirstRecordOnly(),), ("records",)),
+        ((FirstSegmentOnly(), FirstRecordOnly()), ("segments", "records")),
+    ],
+    ids=["all", "first segment", "first record", "first of both"],
+)
+def test_which_split_evades_which_censor(
+    split: str, reads: tuple[Rule, ...], evaded_by: tuple[str, ...]
+) -> None:
+    """By construction: who reads one piece misses a name that lies in two such pieces."""
+    chat = talk(SniRst(server_name=NAME), *reads)
+    at = HELLO.index(NAME.encode()) + 6
+    pieces = [HELLO]
+    if split == "segments":
+        pieces = [HELLO[:at], HELLO[at:]]
+    elif split == "records":
+        first, second = HELLO[5:at], HELLO[at:]
+        framed = [b"\x16\x03\x01" + len(p).to_bytes(2, "big") + p for p in (first, second)]
+        pieces = [b"".join(framed)]
+    seq, left = ISN + 1, []
+    for piece in pieces:
+        left += shown(chat.up(data=piece, seq=seq))
+        seq += len(piece)
+    assert (("down", RST_ACK) not in left) == (split in evaded_by)
 
 
 def test_a_dropped_connection_stays_silent() -> None:

@@ -93,6 +93,10 @@ def pieces_of(signature: Signature) -> tuple[list[bytes], float]:
         case "hello", "split":
             data = hello(signature.name, "")
             return [data[:60], data[60:140], data[140:]], 0.02
+        case "hello", "records":
+            data = hello(signature.name, "")
+            parts = data[5:100], data[100:]
+            return [b"".join(data[:3] + len(p).to_bytes(2, "big") + p for p in parts)], 0.0
         case "writes", _:
             data = hello(town.INNOCUOUS_NAME, "")[: 2 * WRITES]
             return [data[n : n + 2] for n in range(0, len(data), 2)], PAUSE_S

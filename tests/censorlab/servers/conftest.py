@@ -101,6 +101,13 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
         yield inside
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Inside]:
+    """A namespace for the tests of one module, of an ordinary user."""
+    with namespace("one user") as inside:
+        yield inside
+
+
 @pytest.fixture
 def fresh() -> Iterator[Inside]:
     """A namespace for this test alone, of an ordinary user."""
