@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from analysis.load import Fault
+    from analysis.tables import Loaded
 
 EXIT_OK: Final = 0
 EXIT_BAD_INPUT: Final = 3
@@ -18,7 +18,7 @@ def configure_report(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``report``."""
     parser.add_argument("path", nargs="?", default="results", help="results (default: results)")
     parser.add_argument("-o", "--output", required=True, metavar="FILE.html")
-    parser.add_argument("--events", metavar="FILE.json", help="dated events for the time axis")
+    _common(parser)
 
 
 def configure_plot(parser: argparse.ArgumentParser) -> None:
@@ -26,17 +26,22 @@ def configure_plot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=("timeline", "matrix"))
     parser.add_argument("path", nargs="?", default="results", help="results (default: results)")
     parser.add_argument("-o", "--output", required=True, metavar="FILE.svg|FILE.png")
+    _common(parser)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", metavar="FILE.json", help="dated events for the time axis")
+    parser.add_argument("--with-ways", action="store_true", help="tell which ways around work")
 
 
 def report_command(args: argparse.Namespace) -> int:
     """Draw one HTML page; exit 3 if any input was damaged or missing."""
 
-    def draw() -> list["Fault"]:
+    def draw() -> "Loaded":
         from analysis.report import write_report  # noqa: PLC0415 - start-up time
 
         events = Path(args.events) if args.events else None
-        return write_report(Path(args.path), events, Path(args.output))
+        return write_report(Path(args.path), events, Path(args.output), with_ways=args.with_ways)
 
     return _run(draw)
 
@@ -44,29 +49,34 @@ def report_command(args: argparse.Namespace) -> int:
 def plot_command(args: argparse.Namespace) -> int:
     """Draw one chart; exit 3 if any input was damaged or missing."""
 
-    def draw() -> list["Fault"]:
+    def draw() -> "Loaded":
         from analysis.report import write_chart  # noqa: PLC0415 - start-up time
 
         events = Path(args.events) if args.events else None
-        return write_chart(args.kind, Path(args.path), events, Path(args.output))
+        output = Path(args.output)
+        return write_chart(args.kind, Path(args.path), events, output, with_ways=args.with_ways)
 
     return _run(draw)
 
 
-def _run(draw: Callable[[], list["Fault"]]) -> int:
+def _run(draw: Callable[[], "Loaded"]) -> int:
     try:
         from analysis.events import BadEventsError  # noqa: PLC0415 - start-up time
         from analysis.load import NoResultsError  # noqa: PLC0415 - start-up time
         from analysis.report import OutputError  # noqa: PLC0415 - start-up time
+        from probe.verdict.withheld import notice  # noqa: PLC0415 - start-up time
     except ModuleNotFoundError as error:
         _complain(f"charts need the extra 'analysis' ({error.name} is missing)")
         _complain("pip install 'reachwatch[analysis]'")
         return EXIT_BAD_INPUT
     try:
-        faults = draw()
+        loaded = draw()
     except (BadEventsError, NoResultsError, OutputError) as error:
         _complain(str(error))
         return EXIT_BAD_INPUT
+    if loaded.withheld:
+        _complain(notice(loaded.withheld))
+    faults = loaded.faults
     for fault in faults[:MAX_FAULTS_SHOWN]:
         _complain(str(fault))
     if len(faults) > MAX_FAULTS_SHOWN:

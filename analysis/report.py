@@ -11,12 +11,14 @@ from markupsafe import Markup
 
 from analysis.chart.alt_text import matrix_alt_text, timeline_alt_text
 from analysis.chart.matrix import matrix
+from analysis.chart.series import way_words
 from analysis.chart.style import save_png, save_svg
 from analysis.chart.timeline import Event, timeline
 from analysis.events import read_events
-from analysis.load import Fault, NoResultsError
+from analysis.load import NoResultsError
 from analysis.query import day_grid, layer_matrix, phases
 from analysis.tables import Loaded, load, verdict_table
+from probe.model.codec import encode_line
 from probe.model.verdict import BLOCKED_STATES, Verdict
 from probe.verdict.words import MECHANISM_WORDS, STATE_WORDS, Answers, three_answers
 
@@ -49,15 +51,15 @@ class Picture:
         return matrix(self.layers, source=self.source)
 
 
-def read_picture(path: Path, events_path: Path | None) -> Picture:
-    """Read results and events.
+def read_picture(path: Path, events_path: Path | None, *, with_ways: bool = False) -> Picture:
+    """Read results and events; which ways around work only ``with_ways``.
 
     Raises:
         NoResultsError: nothing readable; names what is wrong.
         BadEventsError: the events file is bad.
     """
     events = tuple(read_events(events_path)) if events_path else ()
-    loaded = load(path)
+    loaded = load(path, with_ways=with_ways)
     if not loaded.rows:
         reasons = "; ".join(str(fault) for fault in loaded.faults[:3])
         raise NoResultsError(f"{path}: no verdicts to draw{': ' + reasons if reasons else ''}")
@@ -71,29 +73,33 @@ def read_picture(path: Path, events_path: Path | None) -> Picture:
     return Picture(loaded, grid, layer_matrix(table, grid), events, source)
 
 
-def write_chart(kind: str, path: Path, events_path: Path | None, output: Path) -> list[Fault]:
-    """Draw one chart as SVG or PNG; return what could not be read.
+def write_chart(
+    kind: str, path: Path, events_path: Path | None, output: Path, *, with_ways: bool = False
+) -> Loaded:
+    """Draw one chart as SVG or PNG; return what was read.
 
     Raises:
         OutputError, NoResultsError, BadEventsError.
     """
     if output.suffix not in {".svg", ".png"}:
         raise OutputError(f"{output}: expected a name ending in .svg or .png")
-    picture = read_picture(path, events_path)
+    picture = read_picture(path, events_path, with_ways=with_ways)
     figure = picture.timeline() if kind == "timeline" else picture.matrix()
     _write(output, save_svg(figure) if output.suffix == ".svg" else save_png(figure))
-    return picture.loaded.faults
+    return picture.loaded
 
 
-def write_report(path: Path, events_path: Path | None, output: Path) -> list[Fault]:
-    """Draw the page; return what could not be read.
+def write_report(
+    path: Path, events_path: Path | None, output: Path, *, with_ways: bool = False
+) -> Loaded:
+    """Draw the page; return what was read.
 
     Raises:
         OutputError, NoResultsError, BadEventsError.
     """
-    picture = read_picture(path, events_path)
+    picture = read_picture(path, events_path, with_ways=with_ways)
     _write(output, render(picture).encode())
-    return picture.loaded.faults
+    return picture.loaded
 
 
 def write_outputs(path: Path, events_path: Path | None, folder: Path) -> list[Path]:
@@ -131,6 +137,7 @@ def render(picture: Picture) -> str:
     )
     environment.filters["state"] = lambda state: STATE_WORDS.get(state, "no data")
     environment.filters["mechanism"] = lambda name: MECHANISM_WORDS.get(name, "")
+    environment.filters["way"] = _way
     rows = picture.loaded.rows
     last_run = rows[-1][0]
     last = [verdict for run, verdict in rows if run.run_id == last_run.run_id]
@@ -158,8 +165,13 @@ def render(picture: Picture) -> str:
         versions=sorted({run.software_version for run, _ in rows}),
         rules=sorted({verdict.rules_version for _, verdict in rows}),
         lists=sorted({run.targets_sha256 for run, _ in rows}),
-        data_sha256=_digest(picture.loaded.files),
+        data_sha256=_data_sha256(picture.loaded),
+        withheld=bool(picture.loaded.withheld),
     )
+
+
+def _way(tactic: str, proxy_id: str | None) -> str:
+    return f"{proxy_id} ({tactic})" if proxy_id else way_words(tactic, None)
 
 
 def _inline(svg: bytes, name: str) -> Markup:
@@ -176,10 +188,19 @@ def _inline(svg: bytes, name: str) -> Markup:
     return Markup(text.replace("<svg ", label, 1))  # noqa: S704 - our own renderer's output, its text escaped by it
 
 
-def _digest(files: list[Path]) -> str:
-    """Hash the names and bytes of the result files, in order of name."""
+def _data_sha256(loaded: Loaded) -> str:
+    """Hash the names and bytes of the result files, in order of name.
+
+    Where ways are withheld, hash the lines of the verdicts that are left, which is what
+    `results export --kind verdicts` prints: by a hash of the files, what was left out of
+    small ones could be found by trying.
+    """
     digest = hashlib.sha256()
-    for path in sorted(files, key=lambda path: path.name):
+    if loaded.withheld:
+        for row in loaded.rows:
+            digest.update(encode_line(*row))
+        return digest.hexdigest()
+    for path in sorted(loaded.files, key=lambda path: path.name):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

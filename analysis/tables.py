@@ -15,6 +15,7 @@ from probe.model.layout import VERDICTS
 from probe.model.observation import STEPS
 from probe.model.vantage import RunColumns
 from probe.model.verdict import Verdict
+from probe.verdict.withheld import is_withheld, is_working_way, withhold
 
 _COLUMNS: dict[str, Any] = {
     "day": pa.date32(),
@@ -41,17 +42,22 @@ _SCHEMA = pa.schema(list(_COLUMNS.items()))
 
 @dataclass
 class Loaded:
-    """What a path held. ``facts`` counts observations, ``unfinished`` runs without verdicts."""
+    """What a path held. ``facts`` counts observations, ``unfinished`` runs without verdicts.
+
+    ``withheld`` counts observations and verdicts of ways around that ``rows`` and ``facts``
+    leave out.
+    """
 
     rows: list[tuple[RunColumns, Verdict]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     facts: int = 0
     unfinished: int = 0
+    withheld: int = 0
 
 
-def load(path: Path) -> Loaded:
-    """Read every result file under a path.
+def load(path: Path, *, with_ways: bool = False) -> Loaded:
+    """Read every result file under a path; which ways around work only ``with_ways``.
 
     A run that was killed before it was judged has facts only; it is counted as
     unfinished and takes no part in charts, since half a run misleads.
@@ -69,11 +75,18 @@ def load(path: Path) -> Loaded:
                 loaded.rows.append((row.run, row.value))
                 judged.add(row.run.run_id)
             else:
-                loaded.facts += 1
                 seen.add(row.run.run_id)
+                if not with_ways and is_withheld(row.run, row.value):
+                    loaded.withheld += 1
+                else:
+                    loaded.facts += 1
         if file.kind == VERDICTS and file.is_part:
             loaded.unfinished += 1
     loaded.unfinished += len(seen - judged)
+    if not with_ways:
+        is_any_working = any(is_working_way(*row) for row in loaded.rows)
+        loaded.rows, n_withheld = withhold(loaded.rows, is_any_working=is_any_working)
+        loaded.withheld += n_withheld
     loaded.rows.sort(
         key=lambda row: (
             row[0].measurement_start_time,

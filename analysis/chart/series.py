@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.chart.sheet import Sheet, clean, shortened
 from analysis.chart.style import SOFT_INK
+from probe.verdict.words import TACTIC_WORDS
 
 
 class SeriesRow(NamedTuple):
@@ -23,14 +24,17 @@ class SeriesRow(NamedTuple):
         return way_words(self.tactic, self.proxy_id)
 
 
-_TACTIC_WORDS = {"socks5": "SOCKS5", "http_connect": "HTTP CONNECT"}
+_PROXY_WORDS = {"socks5": "SOCKS5", "http_connect": "HTTP CONNECT", "mtproxy": "MTProxy"}
+_WORDS = {str(tactic): words for tactic, words in TACTIC_WORDS.items()}
 
 
 def way_words(tactic: str, proxy_id: str | None) -> str:
-    """Name a way in words: ``direct``, or ``via SOCKS5 proxy-1``."""
+    """Name a way in words: ``direct``, ``via SOCKS5 proxy-1``, or as it is known."""
     if tactic == "none":
         return "direct"
-    return f"via {_TACTIC_WORDS.get(tactic, tactic)} {proxy_id or 'proxy'}"
+    if tactic in _PROXY_WORDS:
+        return f"via {_PROXY_WORDS[tactic]} {proxy_id or 'proxy'}"
+    return _WORDS.get(tactic, tactic)
 
 
 def value(item: Any) -> Any:

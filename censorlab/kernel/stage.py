@@ -49,13 +49,13 @@ def independent_stage(
         MissingProgramError: if a peer is not installed.
         WorldFailedError: if a peer does not start.
     """
-    cast = cast_of(scenario.arrangements, authorities)
+    cast = cast_of(scenario.arrangements, authorities, scenario.ways)
     sides = list(cast.sides)
     # Without one, whoever serves all else answers, as in the packet engine's world.
     interceptor = _INTERCEPTOR if _INTERCEPTOR in sides else sides[1]
     devices = Devices(near_device(sides, sides[0]), near_device(sides, interceptor))
     orders = translate(scenario.rules, line, devices)
     with RouterWorld(cast.sides, nameservers=(town.ISP_RESOLVER,)) as world:
-        ready = furnish(world, cast, authorities)
+        ready = furnish(world, cast)
         world.apply(orders)
         yield ready

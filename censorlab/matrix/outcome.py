@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import orjson
 from msgspec import Struct
 
 from censorlab.scenarios.forms import Form
-from censorlab.scenarios.model import Truth
+from censorlab.scenarios.model import Truth, WayTruth
+from probe.model.observation import TACTICS, Tactic
 from probe.model.verdict import BLOCKED_STATES, BenignCause, Mechanism, State
 
 NO_VERDICT = "none"
@@ -51,12 +52,53 @@ class Judged(Struct, frozen=True):
     n_total: int = 0
 
 
+WayResult = Literal["works", "works_in_part", "does_not", "not_tested"]
+
+
+class SaidOfWay(Struct, frozen=True, kw_only=True):
+    """A row of a prober's matrix of targets and ways around."""
+
+    target_id: str | None
+    tactic: Tactic
+    result: WayResult
+    n_ok: int = 0
+    n_total: int = 0
+
+
+class Answer(NamedTuple):
+    """What a prober said in one run: verdicts of the direct way by target, and ways."""
+
+    verdicts: dict[str, Judged]
+    ways: tuple[SaidOfWay, ...] = ()
+
+
+class WayOutcome(Struct, frozen=True):
+    """What a prober said about a way around, beside what is true."""
+
+    tactic: Tactic
+    truth: WayTruth
+    said: WayResult
+    n_ok: int = 0
+    n_total: int = 0
+
+    @property
+    def is_right(self) -> bool:
+        """Whether that is the same."""
+        return self.truth == self.said
+
+    @property
+    def is_false_hope(self) -> bool:
+        """Whether a way is said to work that does not."""
+        return self.truth == "does_not" and self.said in ("works", "works_in_part")
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """What a prober said about one target in one cell.
 
     ``is_right``: the state is one of the truth's, and so are mechanism and n_ok
     where the truth has them. ``is_false_alarm``: blocked or likely_blocked was
     said, and nobody blocks this target. ``code`` identifies scenario and software.
+    ``ways``: those of which the scenario asks something, in the order of the vocabulary.
     """
 
     scenario: str
@@ -77,6 +119,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     seconds: float
     code: str
     error: str = ""
+    ways: tuple[WayOutcome, ...] = ()
 
     @property
     def cell(self) -> Cell:
@@ -115,8 +158,25 @@ def is_false_alarm(truth: Truth, judged: Judged | None) -> bool:
     return judged is not None and judged.state in BLOCKED_STATES and not truth.is_blocked
 
 
-def outcome_of(run: Run, target: str, truth: Truth, judged: Judged | None) -> Outcome:
+def way_outcomes(
+    truth: Truth, target: str, said: Iterable[SaidOfWay]
+) -> tuple[WayOutcome, ...]:
+    """Put what is said of a target's ways beside the truth; silence is "not tested"."""
+    rows = {row.tactic: row for row in said if row.target_id == target}
+    found = []
+    for tactic in (tactic for tactic in TACTICS if tactic in truth.ways):
+        row = rows.get(tactic)
+        found.append(
+            WayOutcome(tactic, truth.ways[tactic], row.result, row.n_ok, row.n_total)
+            if row
+            else WayOutcome(tactic, truth.ways[tactic], "not_tested")
+        )
+    return tuple(found)
+
+
+def outcome_of(run: Run, target: str, truth: Truth, answer: Answer) -> Outcome:
     """Put a verdict beside the truth; a prober without one is never right."""
+    judged = answer.verdicts.get(target)
     return Outcome(
         **run.cell._asdict(),
         target=target,
@@ -132,6 +192,7 @@ def outcome_of(run: Run, target: str, truth: Truth, judged: Judged | None) -> Ou
         seconds=run.seconds,
         code=run.code,
         error=run.error,
+        ways=way_outcomes(truth, target, answer.ways),
     )
 
 

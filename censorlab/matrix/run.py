@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 import orjson
 
-from censorlab.matrix.outcome import Cell, Judged, Outcome, Run, outcome_of
+from censorlab.matrix.outcome import Answer, Cell, Judged, Outcome, Run, SaidOfWay, outcome_of
 from censorlab.packet.line import Line
 from censorlab.scenarios.cast import Authorities
 from censorlab.scenarios.forms import STAGES
@@ -23,7 +23,8 @@ PROBER_LIMIT_S: Final = 90.0
 ProberWords = Callable[[str, str, int], Sequence[str]]
 """From a targets file, a results folder and a seed to the command that measures.
 
-It prints JSON lines on standard output; the last has a ``verdicts`` list.
+It prints JSON lines on standard output; the last has a ``verdicts`` list, and a
+``ways`` list if it tried any.
 """
 
 
@@ -70,28 +71,30 @@ def run_cell(
         with STAGES[cell.form](scenario, line_of(scenario, cell), cell.seed, authorities) as ready:
             started = time.monotonic()
             target_ids = ready.target_ids
-            judged, error = _measure(ready, cell, prober)
+            answer, error = _measure(ready, cell, prober)
     except WorldFailedError as failure:
-        judged, error = {}, str(failure)
+        answer, error = Answer({}), str(failure)
     seconds = time.monotonic() - started
     run = Run(cell, round(seconds, 3), code_of(scenario, prober), error)
     return [
-        outcome_of(run, target, scenario.truth_of(target), judged.get(target))
+        outcome_of(run, target, scenario.truth_of(target), answer)
         for target in target_ids
     ]
 
 
-def _measure(ready: Stage, cell: Cell, prober: Prober) -> tuple[dict[str, Judged], str]:
+def _measure(ready: Stage, cell: Cell, prober: Prober) -> tuple[Answer, str]:
     words = prober.words(ready.targets, ready.results, cell.seed)
     try:
         done = ready.run_client(words, timeout_s=PROBER_LIMIT_S)
     except subprocess.TimeoutExpired:
-        return {}, f"no verdict in {PROBER_LIMIT_S:.0f} s"
+        return Answer({}), f"no verdict in {PROBER_LIMIT_S:.0f} s"
     lines = done.stdout.splitlines()
     try:
         document = orjson.loads(lines[-1])
         judged = msgspec.convert(document["verdicts"], list[Judged])
+        ways = msgspec.convert(document.get("ways", []), tuple[SaidOfWay, ...])
     except (IndexError, KeyError, TypeError, ValueError) as error:
         said = (done.stderr or done.stdout)[-300:].strip()
-        return {}, f"no verdicts ({type(error).__name__}), exit {done.returncode}: {said}"
-    return {one.target_id: one for one in judged if one.tactic == "none"}, ""
+        return Answer({}), f"no verdicts ({type(error).__name__}), exit {done.returncode}: {said}"
+    direct = {one.target_id: one for one in judged if one.tactic == "none"}
+    return Answer(direct, ways), ""

@@ -1,11 +1,11 @@
 """Who plays in a scenario: sides, and the programs on them, by arrangement."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from censorlab.authority import AuthorityKeys
-from censorlab.scenarios import town
+from censorlab.scenarios import outskirts, town
 from censorlab.scenarios.model import Arrangement
 from censorlab.servers.certificates import Leaf, expired_leaf, leaf
 from censorlab.servers.clock import skewed_words
@@ -16,6 +16,8 @@ from censorlab.servers.program import Program
 from censorlab.servers.quic_site import quic_site
 from censorlab.servers.resolver import unbound
 from censorlab.servers.web import Site, nginx
+from probe.model.observation import Tactic
+from probe.model.target import Targets
 
 CLOCK_SKEW: Final = timedelta(days=-400)
 SLOW_BYTES_PER_S: Final = 16_000
@@ -48,11 +50,13 @@ class Cast(NamedTuple):
     """Everything about a scenario's peers.
 
     ``sides`` have addresses, ``parts`` are started in order, ``furnishing`` are
-    commands for the client's side after that. ``clock_skew`` is the client's.
+    commands for the client's side after that. ``clock_skew`` is the client's,
+    ``targets`` what a prober is told of the town.
     """
 
     sides: dict[str, tuple[str, ...]]
     parts: tuple[Part, ...]
+    targets: Targets
     furnishing: tuple[tuple[str, ...], ...] = ()
     clock_skew: timedelta = timedelta()
 
@@ -61,27 +65,42 @@ class Cast(NamedTuple):
         return skewed_words(words, self.clock_skew) if self.clock_skew else words
 
 
-def cast_of(arrangements: Iterable[Arrangement], authorities: Authorities) -> Cast:
-    """Return the town's usual peers, changed as arranged.
+def cast_of(
+    arrangements: Iterable[Arrangement],
+    authorities: Authorities,
+    ways: Collection[Tactic] = (),
+) -> Cast:
+    """Return the town's usual peers, changed as arranged, and those that ways around need.
 
     Raises:
         censorlab.servers.program.MissingProgramError: naming a package to install.
     """
     wanted = frozenset(arrangements)
+    sides = _sides(wanted, ways)
+    targets = town.targets_list(authorities.trusted.certificate)
     return Cast(
-        sides=_sides(wanted),
+        sides=sides,
         parts=(
-            *_web(wanted, authorities),
+            *_web(wanted, authorities, sides, ways),
             Part("dc", data_centre()),
-            *_resolvers(wanted, authorities),
+            *_resolvers(wanted, authorities, ways),
             *_interceptors(wanted, authorities),
+            *(
+                Part(side, program)
+                for side, program in outskirts.further_programs(
+                    ways, authorities.trusted, authorities.now
+                )
+            ),
         ),
+        targets=outskirts.with_further(targets, ways),
         furnishing=_furnishing(wanted),
         clock_skew=CLOCK_SKEW if "clock_skew" in wanted else timedelta(),
     )
 
 
-def _sides(wanted: frozenset[Arrangement]) -> dict[str, tuple[str, ...]]:
+def _sides(
+    wanted: frozenset[Arrangement], ways: Collection[Tactic]
+) -> dict[str, tuple[str, ...]]:
     short = town.WEB_ADDRESSES[town.SHORT_NAME]
     dead: set[str] = set()
     if "service_dead" in wanted:
@@ -92,7 +111,7 @@ def _sides(wanted: frozenset[Arrangement]) -> dict[str, tuple[str, ...]]:
     odd: set[str] = set()
     if "plain_http_on_443" in wanted:
         odd |= set(short)
-    if wanted & {"rate_limiter", "slow_server"}:
+    if wanted & {"rate_limiter", "slow_server"} or "ech" in ways:
         odd |= set(town.ALL_WEB_ADDRESSES)
     ordinary = (
         *town.ALL_WEB_ADDRESSES,
@@ -110,10 +129,17 @@ def _sides(wanted: frozenset[Arrangement]) -> dict[str, tuple[str, ...]]:
         sides["odd"] = tuple(sorted(odd))
     if wanted & {"captive_portal", "certificate_forger", "lying_resolver", "block_page_host"}:
         sides["interceptor"] = ("0.0.0.0/0", "::/0")
+    for side, addresses in outskirts.further_sides(ways).items():
+        sides[side] = (*sides.get(side, ()), *addresses)
     return sides
 
 
-def _web(wanted: frozenset[Arrangement], authorities: Authorities) -> list[Part]:
+def _web(
+    wanted: frozenset[Arrangement],
+    authorities: Authorities,
+    sides: Mapping[str, tuple[str, ...]],
+    ways: Collection[Tactic],
+) -> list[Part]:
     web_leaf = _leaf(authorities, town.WEB_NAME)
     if "bad_certificate" in wanted:
         web_leaf = expired_leaf(authorities.trusted, town.WEB_NAME, now=authorities.now)
@@ -129,10 +155,18 @@ def _web(wanted: frozenset[Arrangement], authorities: Authorities) -> list[Part]
         *(Site((name,), _leaf(authorities, name)) for name in others),
     ]
     http_port = _ELSEWHERE_PORT if "closed_port" in wanted else 80
+    quic_leaf = _leaf(authorities, town.WEB_NAME, *others)
     parts = [
         Part("server", nginx(sites, http_port=http_port)),
-        Part("server", quic_site(_leaf(authorities, town.WEB_NAME), _sides(wanted)["server"])),
+        Part("server", quic_site(quic_leaf, sides["server"])),
     ]
+    if "ech" in ways:
+        trusted, _, now = authorities
+        parts += [
+            Part("odd", nginx(sites, name="behind", tls_port=outskirts.PAGES_PORT)),
+            Part("odd", quic_site(quic_leaf, sides["odd"], name="odd-quic")),
+            *(Part("odd", program) for program in outskirts.encrypted_front(trusted, now)),
+        ]
     if "plain_http_on_443" in wanted:
         odd = nginx(sites, name="odd", tls_port=_BEHIND_LIMIT_PORT, http_port=443)
         parts.append(Part("odd", odd))
@@ -145,12 +179,15 @@ def _web(wanted: frozenset[Arrangement], authorities: Authorities) -> list[Part]
     return parts
 
 
-def _leaf(authorities: Authorities, name: str) -> Leaf:
-    return leaf(authorities.trusted, name, now=authorities.now)
+def _leaf(authorities: Authorities, *names: str) -> Leaf:
+    return leaf(authorities.trusted, *names, now=authorities.now)
 
 
-def _resolvers(wanted: frozenset[Arrangement], authorities: Authorities) -> list[Part]:
-    zone: Mapping[str, tuple[str, ...]] = dict(town.ZONE)
+def _resolvers(
+    wanted: frozenset[Arrangement], authorities: Authorities, ways: Collection[Tactic]
+) -> list[Part]:
+    zone: Mapping[str, tuple[str, ...]] = {**town.ZONE, **outskirts.further_names(ways)}
+    keys = outskirts.published_keys(ways)
     if "name_gone" in wanted:
         zone = {name: own for name, own in zone.items() if name != town.SHORT_NAME}
     if "partly_dead" in wanted:
@@ -161,10 +198,12 @@ def _resolvers(wanted: frozenset[Arrangement], authorities: Authorities) -> list
         own = {**zone, town.SHORT_NAME: town.SPARE_ADDRESSES[:1]}
     certificate = leaf(authorities.trusted, town.RESOLVER_NAME, now=authorities.now)
     return [
-        Part("resolver", unbound(own, addresses=[town.ISP_RESOLVER], name="isp")),
+        Part("resolver", unbound(own, addresses=[town.ISP_RESOLVER], name="isp", keys=keys)),
         Part(
             "resolver",
-            unbound(zone, addresses=[town.PUBLIC_RESOLVER], name="public", leaf=certificate),
+            unbound(
+                zone, addresses=[town.PUBLIC_RESOLVER], name="public", leaf=certificate, keys=keys
+            ),
         ),
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -44,6 +44,14 @@ Expected = str | int | list[int | str | list[str]]
 
 WayTruth = Literal["works", "works_in_part", "does_not"]
 """Of the members that the direct way does not reach: all, some or none."""
+
+WAY_GROUPS: Final[dict[str, tuple[Tactic, ...]]] = {
+    "@families": ("ipv4", "ipv6"),
+    "@splits": ("segment_split", "record_split"),
+    "@hellos": ("tls12", "chrome", "firefox", "safari"),
+    "@framings": ("abridged", "intermediate", "padded", "full"),
+}
+"""What rows call ways around that look alike to most rules."""
 
 TargetPattern = Annotated[str, Meta(pattern=r"^(\*|[a-z0-9][a-z0-9._/-]{0,79})$")]
 
@@ -178,6 +186,7 @@ def read_rows(text: str, name: str, places: Mapping[str, tuple[str, ...]]) -> li
         label = f"{name}: scenario {number} ({row.get('name', 'without a name')})"
         try:
             row["rules"] = [_placed(rule, places) for rule in row.get("rules", [])]
+            row["truths"] = [_spelled_out(truth) for truth in row.get("truths", [])]
             found.append(msgspec.convert(row, Scenario))
         except (msgspec.ValidationError, KeyError) as error:
             raise BadScenarioError(f"{label}: {error}") from None
@@ -193,6 +202,21 @@ def _placed(rule: Mapping[str, object], places: Mapping[str, tuple[str, ...]]) -
             one for place in addresses for one in (places[place] if place[:1] == "@" else (place,))
         ]
     return placed
+
+
+def _spelled_out(truth: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``ways``, in a row tactics by what is true of them, into the truth of each."""
+    ways: dict[str, str] = {}
+    for result, tactics in truth.get("ways", {}).items():
+        for tactic in (t for name in tactics for t in _group(name)):
+            if tactic in ways:
+                raise msgspec.ValidationError(f"{tactic} twice among the ways")
+            ways[tactic] = result
+    return {**truth, "ways": ways}
+
+
+def _group(name: str) -> tuple[str, ...]:
+    return WAY_GROUPS[name] if name[:1] == "@" else (name,)
 
 
 def _read_all(places: Mapping[str, tuple[str, ...]]) -> Iterator[Scenario]:

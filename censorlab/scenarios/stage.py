@@ -59,14 +59,14 @@ def middlebox_stage(
         MissingProgramError: if a peer is not installed.
         WorldFailedError: if a peer does not start.
     """
-    cast = cast_of(scenario.arrangements, authorities)
+    cast = cast_of(scenario.arrangements, authorities, scenario.ways)
     with World(cast.sides, nameservers=(town.ISP_RESOLVER,)) as world:
-        ready = furnish(world, cast, authorities)
+        ready = furnish(world, cast)
         world.apply(scenario.rules, line, seed)
         yield ready
 
 
-def furnish(world: World | RouterWorld, cast: Cast, authorities: Authorities) -> Stage:
+def furnish(world: World | RouterWorld, cast: Cast) -> Stage:
     """Start the cast in a world and put the targets list there.
 
     Raises:
@@ -82,7 +82,7 @@ def furnish(world: World | RouterWorld, cast: Cast, authorities: Authorities) ->
         done = world.run("client", words, timeout_s=10)
         if done.returncode:
             raise WorldFailedError(f"{' '.join(words)}: {done.stderr.strip()}")
-    targets = msgspec.to_builtins(town.targets_list(authorities.trusted.certificate))
+    targets = msgspec.to_builtins(cast.targets)
     path = world.write(TARGETS, orjson.dumps(targets))
     return Stage(
         targets=path,

@@ -36,6 +36,16 @@ WEB_ADDRESSES: Final = {
 }
 SITE_ADDRESSES: Final = {SITE_NAME: ("149.154.161.20",)}
 
+WEBSOCKET_HOSTS: Final = {
+    "dc1": ("ws1.messenger.test", "149.154.165.65"),
+    "dc2": ("ws2.messenger.test", "149.154.165.66"),
+    "dc3": ("ws3.messenger.test", "149.154.165.67"),
+    "dc4": ("ws4.messenger.test", "149.154.165.68"),
+    "dc5": ("ws5.messenger.test", "149.154.165.69"),
+}
+"""Where browsers reach a data centre; there only where a scenario asks for that way."""
+WEBSOCKET_ADDRESSES: Final = tuple(address for _, address in WEBSOCKET_HOSTS.values())
+
 SPARE_ADDRESSES: Final = ("149.154.162.10", "149.154.163.10")
 """Of the service too: where a resolver may send clients of another region."""
 
@@ -100,7 +110,7 @@ PLACES: Final[dict[str, tuple[str, ...]]] = {
     "@dcs": ALL_DC_ADDRESSES,
     "@web": ALL_WEB_ADDRESSES,
     "@site": (SITE_ADDRESS,),
-    "@service": (*ALL_DC_ADDRESSES, *ALL_WEB_ADDRESSES, SITE_ADDRESS),
+    "@service": (*ALL_DC_ADDRESSES, *ALL_WEB_ADDRESSES, SITE_ADDRESS, *WEBSOCKET_ADDRESSES),
     "@controls": ALL_CONTROL_ADDRESSES,
     "@domestic": next(host.addresses for host in KNOWN_GOOD if host.scope == "ZZ"),
     "@isp": (ISP_RESOLVER,),

@@ -1,5 +1,6 @@
 """A resolver that knows the simulated internet and asks nobody: unbound with local data."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final, Literal
@@ -25,6 +26,7 @@ def unbound(
     name: str = "unbound",
     failures: Mapping[str, Failure] | None = None,
     leaf: Leaf | None = None,
+    keys: Mapping[str, bytes] | None = None,
     ttl_s: int = 300,
 ) -> Program:
     """Answer these names with these IPv4 and IPv6 addresses; others do not exist.
@@ -32,7 +34,7 @@ def unbound(
     Listens on ``addresses``, which the kernel need not own yet: UDP and TCP, and
     with a certificate DoT (RFC 7858) and DoH (RFC 8484) at `DOH_PATH` too. Names
     in ``failures``, and all below them, get that answer. Answers keep the order
-    of the addresses given.
+    of the addresses given. ``keys`` are ECHConfigLists of names (RFC 9848).
     """
     below = f"{FOLDER}/{name}"
     files: dict[str, bytes] = {}
@@ -56,6 +58,10 @@ def unbound(
         f'    local-data: "{owner.rstrip(".")}. {ttl_s} IN {_type(address)} {address}"'
         for owner, given in records.items()
         for address in given
+    ]
+    lines += [
+        f'    local-data: "{owner.rstrip(".")}. {ttl_s} IN HTTPS 1 . ech={b64encode(key).decode()}"'
+        for owner, key in (keys or {}).items()
     ]
     zones = []
     forwards = []

@@ -217,6 +217,7 @@ def parse_proxy(url: str) -> ProxyAddress:
         password=link.password,
         secret=link.secret,
         domain=link.domain,
+        path=link.path,
     )
 
 

@@ -25,6 +25,7 @@ from censorlab.kernel.errors import NeedsEngineError
 from censorlab.matrix.confusion import as_csv, as_text, confusion, wrong
 from censorlab.matrix.outcome import BadOutcomesError, Cell, Outcome
 from censorlab.matrix.run import Prober, code_of, line_of, run_cell
+from censorlab.matrix import ways
 from censorlab.matrix.sweep import FULL, QUICK, cells, sweep
 from censorlab.process import LabFailedError
 from censorlab.scenarios.cast import Authorities
@@ -132,6 +133,8 @@ def _run(args: argparse.Namespace) -> int:
             )
             mark = "right" if outcome.is_right else "WRONG"
             _say(f"  {mark}  {outcome.target}: {said}   (arranged: {arranged.strip()})")
+        for line in (*ways.matrix(own), *(f"WRONG  {one}" for one in ways.wrong(own))):
+            _say(f"  {line}")
     return _ended(outcomes)
 
 
@@ -160,12 +163,23 @@ def _matrix(args: argparse.Namespace) -> int:
     table = confusion(outcomes)
     (folder / "confusion.csv").write_text(as_csv(table), encoding="utf-8")
     (folder / "confusion.png").write_bytes(save_png(confusion_chart(table, _source(outcomes))))
+    written = [OUTCOMES, "confusion.csv", "confusion.png"]
+    if args.ways:
+        (folder / "ways.csv").write_text(ways.as_csv(outcomes), encoding="utf-8")
+        written.append("ways.csv")
     if args.format == "json":
         _say(orjson.dumps(msgspec.to_builtins(table)).decode())
     else:
         for line in (*as_text(table), "", *wrong(outcomes)):
             _say(line)
-        for name in (OUTCOMES, "confusion.csv", "confusion.png"):
+        if args.ways:
+            for line in (
+                *("", *ways.matrix(outcomes)),
+                *("", *ways.as_text(outcomes)),
+                *("", *ways.wrong(outcomes)),
+            ):
+                _say(line)
+        for name in written:
             _say(f"  Written  {folder / name}")
     return _ended(outcomes)
 
@@ -176,14 +190,16 @@ def _measured(
     """Measure the cells that the arguments ask for; say which cannot be had here."""
     form = _form(args)
     wanted = []
-    for scenario in named(args.names):
+    for one in named(args.names):
+        # Nothing asked, no peers for it: a verdict costs what it did.
+        scenario = one if args.ways else one.without_ways()
         reason = inexpressible(form, scenario)
         if reason is None:
             wanted.append(scenario)
         else:
             _note(f"not measured: {scenario.name}: {reason}")
     known = {scenario.name: scenario for scenario in wanted}
-    prober, authorities = _prober(), _authorities()
+    prober, authorities = _prober(with_ways=args.ways), _authorities()
 
     def measure(cell: Cell) -> list[Outcome]:
         return run_cell(known[cell.scenario], cell, prober, authorities)
@@ -201,11 +217,14 @@ def _measured(
 
 
 def _ended(outcomes: Sequence[Outcome]) -> int:
-    """Exit 10 if anything was called blocked that nobody blocks."""
+    """Exit 10 if anything was called blocked that nobody blocks, or a way working that is not."""
+    false_hopes = [(one, way) for one in outcomes for way in one.ways if way.is_false_hope]
+    for outcome, way in false_hopes:
+        _note(f"said to work, and does not: {outcome.scenario} {outcome.target} {way.tactic}")
     false_alarms = [outcome for outcome in outcomes if outcome.is_false_alarm]
     for outcome in false_alarms:
         _note(f"called {outcome.state}, and nobody blocks: {outcome.scenario} {outcome.target}")
-    return EXIT_FAIL_ON if false_alarms else EXIT_OK
+    return EXIT_FAIL_ON if false_alarms or false_hopes else EXIT_OK
 
 
 def _form(args: argparse.Namespace) -> Form:
@@ -222,15 +241,17 @@ def _form(args: argparse.Namespace) -> Form:
     return "loopback"
 
 
-def _prober() -> Prober:
+def _prober(*, with_ways: bool) -> Prober:
+    more = ("--ways",) if with_ways else ()
+
     def words(targets: str, results: str, seed: int) -> Sequence[str]:
         return [
             *(sys.executable, "-m", "probe.cli.main", "check", targets),
             *("--results", results, "--format", "json", "--quiet"),
-            *("--network-type", "lab", "--seed", str(seed)),
+            *("--network-type", "lab", "--seed", str(seed), *more),
         ]
 
-    return Prober(words, _digest(probe, censorlab))
+    return Prober(words, " ".join((_digest(probe, censorlab), *more)))
 
 
 def _digest(*packages: ModuleType) -> str:

@@ -43,6 +43,12 @@ def configure_lab(commands: Any) -> None:
         action.add_argument("--rtt", type=_milliseconds, default=60.0, metavar="MS")
         action.add_argument("--loss", type=_share, default=0.0, metavar="P")
         action.add_argument("--seed", type=int, default=1)
+    for action in (run, matrix):
+        action.add_argument(
+            "--ways",
+            action="store_true",
+            help="also try ways around, and compare with those that work by construction",
+        )
     for action in (up, run, matrix):
         action.add_argument(
             "--form",

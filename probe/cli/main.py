@@ -136,6 +136,7 @@ def _results(commands: Any) -> None:
     export.add_argument("path", nargs="?", default="results")
     export.add_argument("--kind", choices=("observations", "verdicts"), default="observations")
     export.add_argument("-f", "--format", choices=("ndjson", "csv"), default="ndjson")
+    export.add_argument("--with-ways", action="store_true", help="tell which ways around work")
     add_import_parser(actions)
     rejudge = actions.add_parser("rejudge", help="judge stored facts again by the present rules")
     rejudge.add_argument("path", nargs="?", default="results")

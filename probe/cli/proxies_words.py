@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from probe.cli.render import Style
 from probe.run.proxies import ProxyResult
-from probe.steps.proxy_try import CANNOT_REACH, REFUSED, REPLAY, UNKNOWN, WRONG_RECORD, Phase, Try
+from probe.steps.mtproto_handshake import REPLAY
+from probe.steps.proxy_try import CANNOT_REACH, REFUSED, UNKNOWN, WRONG_RECORD, Phase, Try
 from probe.steps.web_proxy import NO_BRIDGE, UNKNOWN_BRIDGE, WRONG_FRAMES
 from probe.steps.web_proxy import REFUSED as WEB_REFUSED
 from probe.wire.proxy_links import Kind

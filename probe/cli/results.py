@@ -3,8 +3,9 @@
 import argparse
 import csv
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -15,7 +16,11 @@ from probe.model.codec import flatten, line_schema
 from probe.model.layout import OBSERVATIONS, VERDICTS, ResultFile
 from probe.model.observation import Observation
 from probe.model.verdict import Verdict
+from probe.verdict.withheld import Judged, is_withheld, is_working_way, notice, withhold
 from probe.verdict.words import three_answers
+
+if TYPE_CHECKING:
+    from probe.model.vantage import RunColumns
 
 MAX_FAULTS_SHOWN: Final = 20
 
@@ -123,15 +128,34 @@ def _export(args: argparse.Namespace, faults: list[Fault]) -> None:
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     if args.format == "csv":
         writer.writeheader()
-    for file in _files(Path(args.path)):
-        if file.kind != kind:
-            continue
-        for row in read_file(file, faults):
-            flat = flatten(*row)
+    files = [file for file in _files(Path(args.path)) if file.kind == kind]
+    is_any_working = not args.with_ways and any(is_working_way(*row) for row in _judged(files, []))
+    n_withheld = 0
+    for file in files:
+        rows: Iterable[tuple[RunColumns, Observation | Verdict]] = read_file(file, faults)
+        if kind == VERDICTS and not args.with_ways:
+            judged = list(_judged([file], faults))
+            rows, n = withhold(judged, is_any_working=is_any_working)
+            n_withheld += n
+        for run, value in rows:
+            if isinstance(value, Observation) and not args.with_ways and is_withheld(run, value):
+                n_withheld += 1
+                continue
+            flat = flatten(run, value)
             if args.format == "csv":
-                writer.writerow({name: _cell(value) for name, value in flat.items()})
+                writer.writerow({name: _cell(cell) for name, cell in flat.items()})
             else:
                 _say(orjson.dumps(flat, option=orjson.OPT_SORT_KEYS).decode())
+    if n_withheld:
+        print(notice(n_withheld), file=sys.stderr)  # noqa: T201 - the room that prints
+
+
+def _judged(files: Iterable[ResultFile], faults: list[Fault]) -> Iterator[Judged]:
+    for file in files:
+        if file.kind == VERDICTS:
+            for run, value in read_file(file, faults):
+                if isinstance(value, Verdict):
+                    yield run, value
 
 
 def _cell(value: Any) -> Any:

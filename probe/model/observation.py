@@ -93,6 +93,7 @@ Tactic = Literal[
     "http_transport",
     "websocket",
     "special_config",
+    "withheld",
 ]
 """A way around a block; ``none`` is the direct way. docs/glossary.md says each."""
 

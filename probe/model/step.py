@@ -140,11 +140,15 @@ class MtprotoKeyProof(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ProxyHandshake(Struct, frozen=True, kw_only=True, tag=True):
-    """Reach a data centre through the run's MTProxy ``proxy_index``: a verified resPQ."""
+    """Reach a data centre through the run's MTProxy ``proxy_index``: a verified resPQ.
+
+    ``trust`` is for the certificate of a WEB proxy.
+    """
 
     proxy_index: int
     dc_id: int
     timeout_s: float
+    trust: str = PUBLIC_TRUST
 
 
 class SpecialConfig(Struct, frozen=True, kw_only=True, tag=True):

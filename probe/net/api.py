@@ -50,7 +50,7 @@ class IcmpError(NamedTuple):
 class ProxyAddress(NamedTuple):
     """A proxy's place and secret; lives in memory only, never in a result.
 
-    ``secret`` and ``domain`` are an MTProxy's.
+    ``secret`` and ``domain`` are an MTProxy's or a WEB proxy's, ``path`` the latter's.
     """
 
     kind: Kind
@@ -60,6 +60,7 @@ class ProxyAddress(NamedTuple):
     password: str | None = None
     secret: bytes = b""
     domain: str = ""
+    path: str = ""
 
     def __repr__(self) -> str:
         """Show no place and no secret: an exception's text may be logged."""

@@ -91,7 +91,7 @@ def build_plan(targets: Targets, options: Options) -> Plan:
                 continue
             chain = _endpoint_chain(targets, service, target, endpoint, options)
             chains.append(chain)
-            chains.extend(_through_proxies(chain, options, asked_of))
+            chains.extend(_through_proxies(chain, options, asked_of, list_trust(targets)))
             if options.ways:
                 follow_ups.extend(ways_around(service, target, endpoint, chain))
             follow_ups.extend(follow_ups_of(reachable, service, target, chain, options.asked))
@@ -197,7 +197,7 @@ def _endpoint_chain(
 
 
 def _through_proxies(
-    chain: Chain, options: Options, asked_of: set[tuple[str, str, int]]
+    chain: Chain, options: Options, asked_of: set[tuple[str, str, int]], trust: str
 ) -> list[Chain]:
     """Return the chain through each proxy; an MTProxy is asked once for each data centre."""
     found = []
@@ -210,7 +210,7 @@ def _through_proxies(
             key = (chain.owner.target_id or "", f"{index}/{chain.owner.member}", asked.dc_id)
             if key not in asked_of:
                 asked_of.add(key)
-                found.append(through_mtproxy(chain, index))
+                found.append(through_mtproxy(chain, index, trust))
     return found
 
 

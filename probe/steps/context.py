@@ -17,7 +17,8 @@ class Run:
 
     ``started`` is the network's clock at the start; ``next_id`` numbers
     observations; ``lag_since`` tells the largest event-loop delay since a time.
-    ``ech_configs`` are ECHConfigLists (RFC 9849) by host name, as lookups find them.
+    ``ech_configs`` are ECHConfigLists (RFC 9849) by host name, as lookups find them;
+    ``nonces`` are those of MTProto asked with, by which a repeated answer is known.
     """
 
     network: Network
@@ -26,6 +27,7 @@ class Run:
     next_id: Callable[[], str]
     lag_since: Callable[[float], float]
     ech_configs: dict[str, bytes] = field(default_factory=dict)
+    nonces: set[bytes] = field(default_factory=set)
 
 
 @dataclass(frozen=True, kw_only=True)

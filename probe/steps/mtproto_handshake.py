@@ -14,13 +14,16 @@ from probe.steps.context import Context
 from probe.steps.counters import Counters
 from probe.steps.evidence import until_silent
 from probe.wire.addresses import is_address
-from probe.wire.mtproto.conversation import Conversation, carrier_of
+from probe.wire.mtproto.conversation import REPLAYED, Conversation, carrier_of
 from probe.wire.mtproto.messages import Rejected, TransportError
 from probe.wire.mtproto.public_key import read_public_keys
 from probe.wire.mtproto.res_pq import KNOWN_KEYS, ResPq
 
 ERROR_PREFIX: Final = f"{failures.UNKNOWN_PREFIX}mtproto_error_"
 """With the code behind it: the peer speaks MTProto and refuses."""
+
+REPLAY: Final = f"{failures.UNKNOWN_PREFIX}mtproto_replayed_answer"
+"""An answer to an earlier request of this run: somebody repeats what was said."""
 
 Found = TypeVar("Found")
 
@@ -84,6 +87,8 @@ def failure_of(refused: TransportError | Rejected) -> tuple[str, str | None]:
     match refused:
         case TransportError(code):
             return f"{ERROR_PREFIX}{code}", None
+        case Rejected(detail=str(detail)) if detail == REPLAYED:
+            return REPLAY, None
         case Rejected(fault, detail):
             return f"{failures.UNKNOWN_PREFIX}{fault}", detail
 
@@ -114,7 +119,9 @@ async def mtproto_handshake(
         path=spec.path,
     )
     known = KNOWN_KEYS | read_public_keys(spec.public_keys).keys()
-    conversation = Conversation(carrier, secrets.token_bytes, known=known)
+    conversation = Conversation(
+        carrier, secrets.token_bytes, known=known, earlier=context.run.nonces
+    )
     outcome = Outcome()
     counters = Counters.start(connection, network)
     session: MtprotoSession | None = None
@@ -129,6 +136,7 @@ async def mtproto_handshake(
                 session = MtprotoSession(stream, conversation, spec.transport, spec.dc_id, answer)
             case TransportError() | Rejected():
                 outcome.refuse(answer)
+    context.run.nonces.update(conversation.nonces)
     row = context.observe(
         "mtproto",
         t0,

@@ -15,7 +15,9 @@ _STEPS: Final[dict[Phase | None, Step]] = {
     "name": "dns",
     "tcp": "tcp",
     "proxy": "proxy",
+    "tls": "tls",
     "fake_tls": "tls",
+    "web": "http",
     "secret": "proxy",
     "mtproto": "mtproto",
     "dc": "mtproto",
@@ -33,13 +35,22 @@ async def proxy_handshake(
     t0 = context.now()
     link = ProxyLink(
         kind=proxy.kind,
-        host=proxy.address,
+        # A WEB proxy is known by its name alone.
+        host=proxy.domain if proxy.kind == "web" else proxy.address,
         port=proxy.port,
         secret=proxy.secret,
         domain=proxy.domain,
+        path=proxy.path,
     )
     # An MTProxy is told a number, not an address.
-    terms = Terms(("", 0), spec.dc_id, spec.timeout_s, secrets.token_bytes)
+    terms = Terms(
+        ("", 0),
+        spec.dc_id,
+        spec.timeout_s,
+        secrets.token_bytes,
+        context.run.trust,
+        spec.trust,
+    )
     one = await try_proxy(context.run.network, link, proxy.address, terms)
     return context.observe(
         _STEPS[one.phase],

@@ -11,6 +11,7 @@ from probe.model.step import PUBLIC_TRUST
 from probe.net.api import ByteStream, Network, ProxyAddress, TcpConnection, TunnelRefusedError
 from probe.net.tls import TlsStream, TrustStores
 from probe.steps.fake_tls_handshake import fake_tls_handshake
+from probe.steps.mtproto_handshake import REPLAY
 from probe.steps.web_proxy import WebProxy, WebProxyError, shake_hands
 from probe.wire import socks4
 from probe.wire.faketls import FakeTls, HelloForm, RecordError
@@ -30,7 +31,6 @@ centre that answers."""
 UNKNOWN: Final = failures.UNKNOWN_PREFIX
 REFUSED: Final = f"{UNKNOWN}proxy_refused"
 CANNOT_REACH: Final = f"{UNKNOWN}proxy_cannot_reach"
-REPLAY: Final = f"{UNKNOWN}mtproto_replayed_answer"
 WRONG_RECORD: Final = f"{UNKNOWN}faketls_wrong_record"
 
 _NOT_REACHED: Final = {

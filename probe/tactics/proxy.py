@@ -4,7 +4,14 @@ from typing import Final, Literal
 
 import msgspec
 
-from probe.model.step import Chain, MtprotoHandshake, ProxyConnect, ProxyHandshake, StepSpec
+from probe.model.step import (
+    PUBLIC_TRUST,
+    Chain,
+    MtprotoHandshake,
+    ProxyConnect,
+    ProxyHandshake,
+    StepSpec,
+)
 
 PROXY_TIMEOUT_S: Final = 10.0
 """A proxy connects onward within this time or is of no use to a person; it is
@@ -33,13 +40,15 @@ def through_proxy(chain: Chain, proxy_index: int, kind: Literal["socks5", "http_
     )
 
 
-def through_mtproxy(chain: Chain, proxy_index: int) -> Chain:
+def through_mtproxy(chain: Chain, proxy_index: int, trust: str = PUBLIC_TRUST) -> Chain:
     """Rewrite a chain to a data centre to ask the run's MTProxy for it.
 
     Such a proxy is told a data centre's number and finds the address by itself.
     """
     asked = next(step for step in chain.steps if isinstance(step, MtprotoHandshake))
-    through = ProxyHandshake(proxy_index=proxy_index, dc_id=asked.dc_id, timeout_s=PROXY_TIMEOUT_S)
+    through = ProxyHandshake(
+        proxy_index=proxy_index, dc_id=asked.dc_id, timeout_s=PROXY_TIMEOUT_S, trust=trust
+    )
     return msgspec.structs.replace(
         chain,
         steps=(through,),

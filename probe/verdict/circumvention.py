@@ -46,7 +46,8 @@ def judge_tried(rows: Sequence[Observation], around: Surroundings) -> Verdict | 
 
     A way that begins with a name that leads astray has ended there.
     """
-    members = gather(row for row in rows if row.failure != failures.SKIPPED)
+    skipped = {row.chain_id for row in rows if row.failure == failures.SKIPPED}
+    members = gather(row for row in rows if row.chain_id not in skipped)
     outcomes = {}
     for name, member in members.items():
         places = [place for place in member.places if place.attempts]

@@ -230,11 +230,12 @@ def _judge_certificate(place: Place, failed: list[Observation], around: Surround
     shared = [around.issuers.get((service, issuer), frozenset()) for issuer in issuers]
     strangers = [row for row in place.last_of("other_name") if row.step == "tls"]
     minted = [row for row in strangers if _was_minted(row, issuers)]
+    # A control may have its own certificate of the same public authority: only one for the
+    # name that was sent is not its own.
     abroad = [
         row
         for row in place.last_of("name_elsewhere")
-        if row.step == "tls"
-        and any(certificate.issuer in issuers for certificate in row.peer_certificates[:1])
+        if row.step == "tls" and _was_minted(row, issuers)
     ]
     # An authority of the state that also signs for services at home convicts nobody alone.
     known = [one for one in known if not one.signs_services]
@@ -255,7 +256,7 @@ def _judge_certificate(place: Place, failed: list[Observation], around: Surround
 
 
 def _was_minted(row: Observation, issuers: set[str]) -> bool:
-    """For our innocuous name, by the issuer whom nobody knows: no server has that ready."""
+    """For the name that was sent, by the issuer whom nobody knows: no server has that ready."""
     for certificate in row.peer_certificates[:1]:
         names = {name.lower() for name in certificate.subject_alt_names}
         own = (row.server_name or "").lower()

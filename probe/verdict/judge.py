@@ -17,7 +17,13 @@ from probe.model.verdict import (
 )
 from probe.verdict import RULES_VERSION
 from probe.verdict.circumvention import PROXIES, judge_seen, judge_tried
-from probe.verdict.connects import judge_connect, judge_later_silence, judge_loss, judge_ports
+from probe.verdict.connects import (
+    judge_connect,
+    judge_families,
+    judge_later_silence,
+    judge_loss,
+    judge_ports,
+)
 from probe.verdict.controls import Controls, assess
 from probe.verdict.finding import Finding, found
 from probe.verdict.hellos import judge_hello, within_hops
@@ -122,6 +128,12 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         for name, member in members.items()
         if not member.is_empty()
     }
+    # A name that resolved to nothing that could be tried is no success.
+    findings = {
+        name: finding
+        for name, finding in findings.items()
+        if finding is not None or any(place.attempts for place in members[name].places)
+    }
     failed = {name: finding for name, finding in findings.items() if finding is not None}
     n_total = len(findings)
     n_ok = n_total - len(failed)
@@ -134,7 +146,7 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         rule_id = "target.partial"
     elif not failed and first.tactic == "none":
         own = [member for member in members.values() if not member.is_empty()]
-        finding = judge_ports(own) or judge_ways(own, around)
+        finding = judge_ports(own) or judge_families(own) or judge_ways(own, around)
         if finding is not None:
             state, rule_id = finding.state, finding.rule_id
         elif (finding := judge_loss(first.service_id, around)) is not None:

@@ -85,6 +85,7 @@ TACTIC_WORDS: Final[dict[Tactic, str]] = {
     "http_transport": "MTProto over HTTP",
     "websocket": "MTProto over WebSocket",
     "special_config": "fresh addresses (special config)",
+    "withheld": "a way around (withheld)",
 }
 
 
@@ -180,6 +181,9 @@ def _how(verdicts: Sequence[Verdict]) -> str:
 
 
 def _what_works(verdicts: Sequence[Verdict]) -> str:
+    unnamed = [verdict for verdict in verdicts if verdict.tactic == "withheld"]
+    if unnamed:
+        return _what_works_unnamed(unnamed)
     direct = _direct(verdicts)
     ok = sum(v.state == "ok" for v in direct)
     by_way = {way.name: way for way in ways_of(verdicts)}
@@ -202,6 +206,15 @@ def _what_works(verdicts: Sequence[Verdict]) -> str:
     partly = [f"{v.target_id} {v.n_ok}/{v.n_total}" for v in direct if v.state != "ok" and v.n_ok]
     some = f" in full, in part {', '.join(partly[:3])}" if partly else ""
     return f"Directly {ok}/{len(direct)} targets{some}{tried}{hint}."
+
+
+def _what_works_unnamed(unnamed: Sequence[Verdict]) -> str:
+    """Say that something works where which way it is has been withheld."""
+    fully, partly = (
+        sum(v.rule_id == rule_id for v in unnamed) for rule_id in ("way.works", "way.partial")
+    )
+    counts = [f"for {fully}"] * bool(fully or not partly) + [f"in part for {partly}"] * bool(partly)
+    return f"Ways around, not named here, work {' and '.join(counts)} of {len(unnamed)} targets."
 
 
 _WAYS_SAID: Final = 4
@@ -249,7 +262,8 @@ def result_of(n_ok: int, n_total: int) -> Result:
 def untested(verdicts: Sequence[Verdict]) -> list[Tactic]:
     """Return the ways of which a run says nothing; proxies are the person's to name."""
     known = {verdict.tactic for verdict in verdicts if verdict.n_total}
-    return [t for t in TACTICS if t not in known | {"none", "socks5", "http_connect", "mtproxy"}]
+    no_way_to_try = {"none", "withheld", "socks5", "http_connect", "mtproxy"}
+    return [tactic for tactic in TACTICS if tactic not in known | no_way_to_try]
 
 
 def ways_of(verdicts: Sequence[Verdict]) -> list[WayAround]:

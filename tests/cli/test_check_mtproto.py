@@ -17,6 +17,10 @@ from probe.model.target import Endpoint, Service, Target, Targets
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="each peer has an address of 127.0.0.0/8 of its own"
+)
+
 PROGRAM = Path(__file__).with_name("faulty_data_centres.py")
 SERVICE, TARGET = "other", "other/dc_pool"
 DC = 2

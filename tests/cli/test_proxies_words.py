@@ -13,7 +13,8 @@ from probe.cli.render import Style
 from probe.model.failure import FAILURES
 from probe.run.proxies import Candidate, ProxyResult
 from probe.steps import web_proxy
-from probe.steps.proxy_try import CANNOT_REACH, REFUSED, REPLAY, WRONG_RECORD, Phase, Try
+from probe.steps.mtproto_handshake import REPLAY
+from probe.steps.proxy_try import CANNOT_REACH, REFUSED, WRONG_RECORD, Phase, Try
 from probe.wire.mtproto import messages
 from probe.wire.proxy_links import ProxyLink
 

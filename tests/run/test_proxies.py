@@ -9,6 +9,8 @@ import pytest
 import trio
 
 from censorlab.servers.data_centre import Session
+from censorlab.servers.data_centre_answers import Centre
+from censorlab.servers.data_centre_framing import Framed
 from fakes import Arrival, FakeNetwork, FakeTcpConnection, Row, play
 from probe.run.proxies import (
     AT_ONCE,
@@ -189,7 +191,7 @@ def test_an_answer_that_was_given_before_is_known() -> None:
     def repeat(sent: bytes) -> bytes:
         # Recorded in plain, for the stream's keys are others each time.
         kept.append(sent)
-        session = Session()
+        session = Framed(Centre())
         asked = sent.partition(b":443")[2]
         if len(kept) == 1:
             return session.receive(asked, NOW, b"s" * 16)
@@ -208,7 +210,7 @@ def test_an_answer_that_was_given_before_is_known() -> None:
 
 def plain_answer(asked: bytes) -> bytes:
     """Return what a data centre says to an obfuscated question, without obfuscation."""
-    session = Session()
+    session = Framed(Centre())
     session.receive(asked[:64], NOW, b"s" * 16)
     session._sending = None
     return session.receive(asked[64:], NOW, b"s" * 16)

@@ -179,6 +179,15 @@ def one_for_many() -> Scene:
     return scene.lookup("system", None, FORGED, **other).lookup("doh", None, [D], **other)
 
 
+def one_family() -> Scene:
+    """IPv4 is silent at two members that IPv6 reaches."""
+    scene = clean().controls(None, None, ip_version=6)
+    for number, member in enumerate(("dc1", "dc2"), 1):
+        twice(scene, *SILENT, address=f"149.154.167.{number}", member=member, ip_version=4)
+        scene.chain(*OK, address=f"2001:67c:4e8::{number}", member=member, ip_version=6)
+    return scene
+
+
 def in_three_networks(*steps: tuple[str, str | None], **columns: Any) -> Scene:
     """Every address of a service, in three networks, fails alike."""
     scene = clean()
@@ -448,6 +457,7 @@ CASES = [
         lambda: elsewhere(
             presented("CN=Somebody"),
             *OK,
+            server_name="a.example",
             peer_certificates=(certificate("CN=Somebody", "a.example"),),
         ),
     ),
@@ -562,10 +572,14 @@ CASES = [
         "mtproto.form", "impaired", "mtproto_drop", 0, 1,
         lambda: mtproto(TIMEOUT, second=None, other=None, acked=1),
     ),
+    Case("tcp.one_family", "impaired", "ip_drop", 2, 2, one_family),
     Case(
         "mtproto.key", "impaired", None, 0, 1,
         lambda: twice(
-            clean(), *CONNECTED, ("mtproto", None), ("mtproto_key", "unknown_failure: mtproto_error_404")
+            clean(),
+            *CONNECTED,
+            ("mtproto", None),
+            ("mtproto_key", "unknown_failure: mtproto_wrong_key"),
         ),
     ),
     Case(

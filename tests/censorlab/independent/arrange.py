@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from censorlab.authority import new_authority
 from censorlab.scenarios import town
-from censorlab.scenarios.cast import Authorities, Cast, Part, cast_of
+from censorlab.scenarios.cast import Authorities, Part, cast_of
 from censorlab.scenarios.stage import Stage, furnish
 from censorlab.servers.certificates import Leaf, leaf
 from censorlab.servers.program import FOLDER, Program, executable
@@ -165,9 +165,9 @@ def place(*own_web: Program) -> Iterator[Place]:
         quic = quic_site(trusted(town.WEB_NAME), sides["server"])
         parts = [Part("server", quic) if part.program.name == quic.name else part for part in parts]
         parts += [Part("own", program) for program in own_web]
-    changed = Cast(sides=sides, parts=tuple(parts))
+    changed = cast._replace(sides=sides, parts=tuple(parts))
     with RouterWorld(sides, nameservers=(town.ISP_RESOLVER,)) as world:
-        opened = Place(world, furnish(world, changed, AUTHORITIES))
+        opened = Place(world, furnish(world, changed))
         opened.route(
             "ip route add blackhole 0.0.0.0/0",
             "ip -6 route add blackhole ::/0",

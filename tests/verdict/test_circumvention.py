@@ -1,0 +1,173 @@
+"""What gets around: n of the members that the direct way fails, and nothing that is not known."""
+
+from typing import Any
+
+import pytest
+
+from facts import Scene
+from probe.model.failure import SKIPPED
+from probe.model.observation import Tactic
+from probe.model.verdict import Verdict
+from probe.verdict.judge import judge
+from probe.verdict.words import result_of, three_answers, untested, ways_of
+from verdict.scenes import CONNECTED, OK, RESET_HELLO, SILENT, TIMEOUT, A, clean, twice
+
+HOST = "a.example"
+B, C = "203.0.113.66", "2001:db8:9::9"
+
+
+def of(scene: Scene) -> dict[Tactic, Verdict]:
+    return {v.tactic: v for v in judge(scene.rows) if v.tactic != "none"}
+
+
+def counts(verdict: Verdict) -> tuple[int, int]:
+    return verdict.n_ok, verdict.n_total
+
+
+def tried(scene: Scene, tactic: Tactic, *outcomes: tuple[str, str | None], **rest: Any) -> Scene:
+    return scene.chain(*outcomes, **({"address": A, "tactic": tactic} | rest))
+
+
+def test_a_way_that_comes_to_its_end_works() -> None:
+    """And one that is cut off as the direct way is does not."""
+    scene = twice(clean(), *RESET_HELLO)
+    tried(scene, "record_split", *OK)
+    tried(scene, "tls12", *RESET_HELLO)
+
+    found = of(scene)
+
+    assert counts(found["record_split"]) == (1, 1)
+    assert found["record_split"].rule_id == "way.works"
+    assert counts(found["tls12"]) == (0, 1)
+    assert found["tls12"].rule_id == "way.fails"
+    assert "hello split into records: 1/1" in three_answers(judge(scene.rows)).what_works
+
+
+def test_part_is_not_rounded() -> None:
+    """Of two members that fail, one is reached: one of two."""
+    scene = clean()
+    for member in ("a.example", "b.example"):
+        twice(scene, *RESET_HELLO, member=member)
+    tried(scene, "segment_split", *OK, member="a.example")
+    tried(scene, "segment_split", *RESET_HELLO, member="b.example")
+
+    verdict = of(scene)["segment_split"]
+
+    assert (counts(verdict), verdict.failed_members) == ((1, 2), ("b.example",))
+    assert (verdict.rule_id, verdict.state) == ("way.partial", "impaired")
+
+
+def test_a_connection_is_not_a_way() -> None:
+    """Connecting, and even a verified handshake before a cut page, is not enough."""
+    scene = twice(clean(), *RESET_HELLO)
+    tried(scene, "segment_split", *CONNECTED, ("tls", None), ("http", TIMEOUT))
+
+    assert counts(of(scene)["segment_split"]) == (0, 1)
+
+
+def test_what_was_skipped_is_not_tested() -> None:
+    """A missing extra says nothing about the network."""
+    scene = twice(clean(), *RESET_HELLO)
+    tried(scene, "chrome", *CONNECTED, ("tls", SKIPPED))
+
+    assert "chrome" not in of(scene)
+    assert "chrome" in untested(judge(scene.rows))
+    assert result_of(0, 0) == "not_tested"
+
+
+def test_without_working_controls_nothing_is_said_of_ways() -> None:
+    """A dead line is no reason to give up on a way."""
+    scene = twice(Scene().controls(TIMEOUT, TIMEOUT), *SILENT)
+    tried(scene, "tls12", *SILENT)
+
+    assert all(verdict.state == "insufficient" for verdict in of(scene).values())
+    assert ways_of(judge(scene.rows)) == []
+
+
+def test_an_address_of_encrypted_dns_that_works() -> None:
+    """Where the ordinary resolver denies a name that an encrypted one knows."""
+    scene = clean()
+    for kind in ("A", "AAAA"):
+        scene.lookup("udp", "dns_nxdomain_error", query_type=kind)
+    scene.lookup("doh", None, (A,), query_type="A")
+    scene.chain(*OK, address=A, member=HOST)
+
+    found = of(scene)
+
+    assert counts(found["encrypted_dns"]) == (1, 1)
+
+
+def test_encrypted_dns_does_not_open_an_address() -> None:
+    """The right address alone is no way past a cut name."""
+    scene = clean()
+    for resolver in ("udp", "doh"):
+        scene.lookup(resolver, None, (A,), query_type="A")
+    twice(scene, *RESET_HELLO, member=HOST)
+
+    assert counts(of(scene)["encrypted_dns"]) == (0, 1)
+
+
+def test_the_other_family_is_a_way() -> None:
+    """All of one family fail, all of the other work."""
+    scene = Scene("any_of").controls(None, None).controls(None, None, ip_version=6)
+    twice(scene, *SILENT, address=A)
+    twice(scene, *RESET_HELLO, address=C, ip_version=6)
+    found = of(scene)
+    assert counts(found["ipv4"]) == (0, 1)
+    assert counts(found["ipv6"]) == (0, 1)
+
+
+def test_another_port_is_a_way() -> None:
+    """Members that are silent at 443 and answer at another port."""
+    scene = clean()
+    for port, steps in ((443, SILENT), (80, SILENT), (5222, SILENT)):
+        twice(scene, *steps, endpoint_id=f"{A}:{port}", port=port)
+    assert counts(of(scene)["other_port"]) == (0, 1)
+
+
+def test_a_web_socket_stands_in_for_its_data_centre() -> None:
+    """Another target of the service reaches the member of the same name."""
+    scene = clean()
+    twice(scene, *SILENT, member="dc2")
+    web = {"target_id": "a/websocket", "member": "dc2", "mtproto_transport": "websocket"}
+    scene.chain(*OK[:2], ("mtproto", None), address=B, **web)
+    found = {(v.target_id, v.tactic): v for v in judge(scene.rows)}
+
+    assert counts(found["a/web", "websocket"]) == (1, 1)
+
+
+def test_together_with_encrypted_dns() -> None:
+    """A way that began at an address which applications are not given says so."""
+    scene = clean()
+    scene.lookup("udp", "dns_nxdomain_error", query_type="A")
+    scene.lookup("doh", None, (A,), query_type="A")
+    twice(scene, *RESET_HELLO, member=HOST)
+    tried(scene, "record_split", *OK, member=HOST)
+
+    verdict = of(scene)["record_split"]
+
+    assert verdict.with_encrypted_dns
+    assert "together with encrypted DNS" in verdict.summary
+
+
+def test_a_name_that_leads_astray_ends_a_way() -> None:
+    """A way whose lookup fails was not begun: it does not work, and is not left out."""
+    scene = clean()
+    scene.lookup("udp", "dns_nxdomain_error", query_type="A")
+    scene.lookup("doh", None, (A,), query_type="A")
+    scene.chain(*OK, address=A, member=HOST)
+    scene.lookup("udp", "dns_nxdomain_error", query_type="A", tactic="segment_split")
+
+    assert counts(of(scene)["segment_split"]) == (0, 1)
+
+
+@pytest.mark.parametrize("proxy_id", ["fresh-1", "fresh-2"])
+def test_one_fresh_address_of_several_is_enough(proxy_id: str) -> None:
+    """Applications try them in turn."""
+    scene = twice(clean(), *SILENT, member="dc2")
+    for each in ("fresh-1", "fresh-2"):
+        outcome = None if each == proxy_id else TIMEOUT
+        columns = {"tactic": "special_config", "proxy_id": each, "member": "dc2"}
+        scene.add(step="mtproto", failure=outcome, **columns)
+
+    assert counts(of(scene)["special_config"]) == (1, 1)
