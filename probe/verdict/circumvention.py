@@ -56,9 +56,8 @@ def judge_tried(rows: Sequence[Observation], around: Surroundings) -> Verdict | 
             outcomes[name] = found._replace(rows=(*found.rows, *member.lookups))
     if not outcomes:
         return None
-    verdict = _verdict(rows[0], rows[0].tactic, outcomes, around.controls)
     needs = _needs_encrypted_dns(rows, around, rows[0].target_id)
-    return msgspec.structs.replace(verdict, with_encrypted_dns=needs)
+    return _verdict(rows[0], rows[0].tactic, outcomes, around.controls, is_joint=needs)
 
 
 def judge_seen(
@@ -205,7 +204,12 @@ def _needs_encrypted_dns(
 
 
 def _verdict(
-    first: Observation, tactic: Tactic, outcomes: _Outcomes, controls: Controls
+    first: Observation,
+    tactic: Tactic,
+    outcomes: _Outcomes,
+    controls: Controls,
+    *,
+    is_joint: bool = False,
 ) -> Verdict:
     """Say at how many of its members a way works."""
     n_total = len(outcomes)
@@ -232,6 +236,7 @@ def _verdict(
         controls_total=controls.n_total,
         failed_members=failed,
         reasons=tuple(sorted({row.observation_id for row in rows})),
+        with_encrypted_dns=is_joint,
         evidence=Evidence(
             n_failed=sum(row.failure is not None for row in rows),
             n_tried=len(rows),

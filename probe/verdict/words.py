@@ -100,7 +100,10 @@ class Answers(NamedTuple):
 def summarise(verdict: Verdict) -> str:
     """Say one verdict in one line, without addresses."""
     text = STATE_WORDS[verdict.state]
-    if verdict.n_total:
+    if verdict.rule_id.startswith("way."):
+        result = RESULT_WORDS[result_of(verdict.n_ok, verdict.n_total)]
+        text = f"{result}, {verdict.n_ok}/{verdict.n_total} of what fails directly"
+    elif verdict.n_total:
         text += f", {verdict.n_ok}/{verdict.n_total} work"
     if verdict.mechanism is not None:
         looks = "" if verdict.state in {*BLOCKED_STATES, "ok"} else "looks like: "

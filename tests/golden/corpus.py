@@ -28,6 +28,7 @@ class Expected(NamedTuple):
     """What of a verdict is pinned."""
 
     target: str
+    tactic: str
     state: str
     mechanism: str
     rule_id: str
@@ -43,6 +44,7 @@ def expected_of(verdict: Verdict) -> Expected:
     """Take the pinned columns."""
     return Expected(
         verdict.target_id,
+        verdict.tactic,
         verdict.state,
         verdict.mechanism or "",
         verdict.rule_id,
@@ -93,6 +95,7 @@ def read_expected() -> dict[str, list[Expected]]:
         for row in csv.DictReader(file):
             one = Expected(
                 row["target"],
+                row["tactic"],
                 row["state"],
                 row["mechanism"],
                 row["rule_id"],
@@ -113,13 +116,14 @@ def write_expected(expected: dict[str, list[Expected]]) -> None:
 
 
 def differences(name: str, old: Iterable[Expected], new: Iterable[Expected]) -> list[str]:
-    """Say what changed, a line for each target."""
-    was = {one.target: one for one in old}
-    now = {one.target: one for one in new}
+    """Say what changed, a line for each target and tactic."""
+    was = {(one.target, one.tactic): one for one in old}
+    now = {(one.target, one.tactic): one for one in new}
     return [
-        f"{name} {target}: {was.get(target, 'no verdict')} -> {now.get(target, 'no verdict')}"
-        for target in sorted(was.keys() | now.keys())
-        if was.get(target) != now.get(target)
+        f"{name} {key[0]}{'' if key[1] == 'none' else f' {key[1]}'}: "
+        f"{was.get(key, 'no verdict')} -> {now.get(key, 'no verdict')}"
+        for key in sorted(was.keys() | now.keys())
+        if was.get(key) != now.get(key)
     ]
 
 

@@ -44,7 +44,7 @@ def test_it_stays_small() -> None:
 
 def test_a_change_is_said_as_old_and_new() -> None:
     """What a person has to read before accepting it."""
-    old = corpus.Expected("a/web", "blocked", "sni_rst", "tls.rst_contrast", 0, 2)
+    old = corpus.Expected("a/web", "none", "blocked", "sni_rst", "tls.rst_contrast", 0, 2)
     new = old._replace(state="impaired", rule_id="tls.no_contrast")
 
     (line,) = corpus.differences("x", [old], [new])
