@@ -251,7 +251,11 @@ def on_first_bytes(
     treatment = opened
     for rule in rules:
         match rule:
-            case MtprotoDrop() if seen.protocol == "mtproto" and covers(rule, server, port):
+            case MtprotoDrop(transports=wanted) if (
+                seen.transport is not None
+                and (not wanted or seen.transport in wanted)
+                and covers(rule, server, port)
+            ):
                 return treatment._replace(action="drop")
             case _ if seen.host is None:
                 pass

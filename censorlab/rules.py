@@ -15,6 +15,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from censorlab.opening.mtproto import Transport
+
 EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 _MAX_PAGE_BYTES: Final = 1200
@@ -328,7 +330,12 @@ class HttpTruncate(_Rule, frozen=True, kw_only=True, tag="http_truncate"):
 
 
 class MtprotoDrop(_PlaceRule, frozen=True, kw_only=True, tag="mtproto_drop"):
-    """First bytes that look like MTProto vanish, and all that follows both ways."""
+    """First bytes that look like MTProto vanish, and all that follows both ways.
+
+    ``transports``: those that are looked for; empty means all that can be recognised.
+    """
+
+    transports: tuple[Transport, ...] = ()
 
 
 # UDP ----------------------------------------------------------------------

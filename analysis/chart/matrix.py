@@ -10,7 +10,14 @@ from analysis.chart.sheet import Sheet, clean, sheet, shortened, wrapped
 from analysis.chart.style import BAR, LOOKS, NO_DATA_FACE, RULE, SOFT_INK, settings
 from probe.verdict.words import STATE_WORDS
 
-LAYERS: Final = {"dns": "DNS", "tcp": "TCP", "proxy": "Proxy", "tls": "TLS", "http": "HTTP"}
+LAYERS: Final = {
+    "dns": "DNS",
+    "tcp": "TCP",
+    "proxy": "Proxy",
+    "tls": "TLS",
+    "http": "HTTP",
+    "mtproto": "MTProto",
+}
 """Columns in wire order, with their headings. The route step has no target."""
 
 NOT_TRIED: Final = "·"

@@ -17,7 +17,7 @@ _ENOUGH_BYTES: Final = 64
 
 
 class Seen(NamedTuple):
-    """A protocol, recognised for good; ``hello`` or ``host`` belong to it.
+    """A protocol, recognised for good; ``hello``, ``host`` or ``transport`` belong to it.
 
     TLS without a hello is one whose hello the censor does not put together.
     """
@@ -25,6 +25,7 @@ class Seen(NamedTuple):
     protocol: Literal["tls", "http", "mtproto", "other"]
     hello: ClientHello | None = None
     host: str | None = None
+    transport: mtproto.Transport | None = None
 
 
 OTHER: Final = Seen("other")
@@ -79,6 +80,6 @@ class Opening:
 
     def _without_marks(self) -> Seen | None:
         start = bytes(self.data[:_ENOUGH_BYTES])
-        if mtproto.recognise(start):
-            return Seen("mtproto")
+        if transport := mtproto.recognise(start):
+            return Seen("mtproto", transport=transport)
         return OTHER if len(start) >= _ENOUGH_BYTES else None

@@ -207,7 +207,8 @@ def _placed(rule: Mapping[str, object], places: Mapping[str, tuple[str, ...]]) -
 def _spelled_out(truth: Mapping[str, Any]) -> dict[str, Any]:
     """Turn ``ways``, in a row tactics by what is true of them, into the truth of each."""
     ways: dict[str, str] = {}
-    for result, tactics in truth.get("ways", {}).items():
+    by_result = msgspec.convert(truth.get("ways", {}), dict[str, tuple[str, ...]])
+    for result, tactics in by_result.items():
         for tactic in (t for name in tactics for t in _group(name)):
             if tactic in ways:
                 raise msgspec.ValidationError(f"{tactic} twice among the ways")

@@ -15,6 +15,7 @@ from probe.model.target import Targets
 from probe.model.verdict import State, Verdict
 from probe.verdict.words import (
     RESULT_WORDS,
+    SEEN_ANYWAY,
     STATE_WORDS,
     TACTIC_WORDS,
     result_of,
@@ -23,7 +24,9 @@ from probe.verdict.words import (
     ways_of,
 )
 
-LAYERS: Final[tuple[Step, ...]] = ("dns", "tcp", "tls", "http")
+LAYERS: Final[dict[Step, int]] = {"dns": 5, "tcp": 5, "tls": 5, "http": 5, "mtproto": 8}
+"""Columns of the table and their widths. That a data centre connects, that it answers TLS,
+and that its answer in its own protocol is verified are three results."""
 
 _GLYPHS: Final[dict[State, tuple[str, str]]] = {
     "ok": ("●", "OK"),
@@ -36,13 +39,12 @@ _GLYPHS: Final[dict[State, tuple[str, str]]] = {
 
 _SHORT: Final[dict[State, str]] = {**STATE_WORDS, "impaired": "impaired", "down": "down"}
 
-NARROW: Final = 60
+_FIXED_WIDTH: Final = 26 + sum(LAYERS.values())
+"""Columns of a row beside the name: margin, layers, n of N, glyph, state."""
+_MIN_NAME: Final = 12
+NARROW: Final = _FIXED_WIDTH + _MIN_NAME
 """Below this many columns the layers are dropped: name, n of N, state remain."""
 
-_LAYER_WIDTH: Final = 5
-_FIXED_WIDTH: Final = 46
-"""Columns of a row beside the name: margin, four layers, n of N, glyph, state."""
-_MIN_NAME: Final = 12
 _MAX_NAME: Final = 30
 
 
@@ -104,7 +106,7 @@ def table(verdicts: Sequence[Verdict], targets: Targets, style: Style) -> list[s
     name_width = max(_MIN_NAME, min(longest, room, _MAX_NAME))
     lines = [f"  {'Controls':<{name_width}} {first.controls_ok}/{first.controls_total} answered"]
     if not narrow:
-        heads = "".join(f"{layer.upper():>{_LAYER_WIDTH}}" for layer in LAYERS)
+        heads = "".join(f"{layer.upper():>{width}}" for layer, width in LAYERS.items())
         lines += ["", f"  {'':<{name_width}}{heads}  works"]
     shown = [v for v in verdicts if v.tactic == "none" or v.proxy_id is not None]
     lines += [_row(v, names, name_width, style, narrow=narrow) for v in shown]
@@ -127,8 +129,11 @@ def ways(verdicts: Sequence[Verdict], style: Style) -> list[str]:
         glyph = _GLYPHS[state][1 if style.ascii_only else 0]
         line = f"  {glyph} {way.name:<{_WAY_WIDTH}} {result:<{_RESULT_WIDTH}} {', '.join(parts)}"
         lines += _wrapped([line], style, " " * (_WAY_WIDTH + _RESULT_WIDTH + 6))
-    missing = ", ".join(TACTIC_WORDS[tactic] for tactic in untested(verdicts))
-    lines += _wrapped([f"    not tested: {missing}"], style, " " * 16) if missing else []
+    missing = untested(verdicts)
+    said = ", ".join(TACTIC_WORDS[tactic] for tactic in missing)
+    if all(way.tactic in SEEN_ANYWAY for way in found):
+        said = f"{len(missing)} others; --ways tries those that apply"
+    lines += _wrapped([f"    not tested: {said}"], style, " " * 16) if missing else []
     return [*lines, ""]
 
 
@@ -155,7 +160,7 @@ def _row(
     if narrow:
         return f"  {name:<{name_width}} {n_of:>5} {state}"
     counts = {layer.step: f"{layer.n_ok}/{layer.n_total}" for layer in verdict.layers}
-    cells = "".join(f"{counts.get(layer, '-'):>{_LAYER_WIDTH}}" for layer in LAYERS)
+    cells = "".join(f"{counts.get(layer, '-'):>{width}}" for layer, width in LAYERS.items())
     return f"  {name:<{name_width}}{cells}{n_of:>7} {state}"
 
 

@@ -9,6 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from facts import RUN, Scene
+from probe.model import failure as failures
 from probe.model.codec import encode_line
 from probe.model.layout import OBSERVATIONS, VERDICTS, run_path
 from probe.model.observation import TACTICS, Observation
@@ -103,7 +104,7 @@ def stored(number: int, verdicts: Sequence[Verdict], *, lab: bool = False) -> St
     scene = Scene()
     for verdict in verdicts:
         columns: dict[str, Any] = {"tactic": verdict.tactic, "proxy_id": verdict.proxy_id}
-        outcome = None if verdict.n_ok else "timeout"
+        outcome = None if verdict.n_ok else failures.GENERIC_TIMEOUT
         steps = (("tcp", None), ("tls", outcome))
         scene.chain(*steps, address="192.0.2.7", target_id=verdict.target_id, **columns)
     run = msgspec.structs.replace(

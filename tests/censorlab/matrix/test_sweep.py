@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from censorlab.matrix.outcome import (
+    Answer,
     BadOutcomesError,
     Cell,
     Judged,
     Outcome,
     Run,
+    SaidOfWay,
+    append,
     label_of,
     outcome_of,
     read_outcomes,
@@ -59,7 +63,8 @@ def test_right_wrong_and_false_alarm(
     truth: Truth, said: Judged, *, right: bool, alarm: bool
 ) -> None:
     """State, mechanism and n_ok all count; only benign truths can have false alarms."""
-    outcome = outcome_of(Run(CELL, 1.0, "code", ""), "messenger/web", truth, said)
+    answer = Answer({} if said is None else {said.target_id: said})
+    outcome = outcome_of(Run(CELL, 1.0, "code", ""), "messenger/web", truth, answer)
     assert (outcome.is_right, outcome.is_false_alarm) == (right, alarm)
 
 
@@ -78,7 +83,8 @@ def test_a_label_tells_a_claim_from_a_likeness(said: Judged | None, label: str) 
 
 
 def outcome(cell: Cell, code: str = "v1") -> Outcome:
-    return outcome_of(Run(cell, 1.0, code, ""), "messenger/web", BLOCKED, judged("ok"))
+    answer = Answer({"messenger/web": judged("ok")})
+    return outcome_of(Run(cell, 1.0, code, ""), "messenger/web", BLOCKED, answer)
 
 
 CELLS = cells(named(["clean", "sni_rst"]), "middlebox", [0.0, 0.02], [0.02], 2)
@@ -139,3 +145,14 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
     path.write_bytes(b'{"a": 1}\n{"b": 2}\n')
     with pytest.raises(BadOutcomesError, match=r"outcomes\.ndjson:1"):
         run(path, lambda cell: [outcome(cell)])
+
+
+def test_ways_are_stored_with_their_outcome(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.ndjson"
+    truth = msgspec.structs.replace(BLOCKED, ways={"http3": "works"})
+    way = SaidOfWay(target_id="messenger/web", tactic="http3", result="works", n_ok=2, n_total=2)
+    answer = Answer({"messenger/web": judged("ok")}, (way,))
+    found = outcome_of(Run(CELL, 1.0, "code", ""), "messenger/web", truth, answer)
+    append(path, [found])
+    assert list(read_outcomes(path)) == [found]
+    assert found.ways[0].is_right

@@ -15,6 +15,7 @@ from censorlab.scenarios.model import (
     read_again,
     read_rows,
 )
+from probe.model.observation import TACTICS
 from probe.model.verdict import Mechanism
 
 SCENARIOS = all_scenarios()
@@ -22,6 +23,12 @@ NAMES = {scenario.name for scenario in SCENARIOS}
 
 PROXIES_ARE_NOT_IN_THE_TOWN_YET = {"proxy_block"}
 """Mechanisms without a scenario, each with the reason in its name."""
+
+A_PERSONS_OWN = {"none", "socks5", "http_connect", "mtproxy", "withheld"}
+"""The direct way, and proxies, which a person names."""
+
+NEVER_THE_LAST_WAY = {"ipv4", "ipv6", "other_port"}
+"""A host that another family or port reaches is reached: no way around is asked for."""
 
 
 def test_there_are_enough_and_enough_are_benign() -> None:
@@ -110,3 +117,53 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
 def test_a_row_is_read_with_the_addresses_of_another_topology() -> None:
     again = read_again("syn_drop", {"@service": ("127.10.1.1",)})
     assert again.rules[0].addresses == ("127.10.1.1",)
+
+
+def test_ways_are_spelled_out_by_groups() -> None:
+    """A row names tactics by what is true of them; those that look alike by a group."""
+    text = ROW.replace(
+        '{ states = ["ok"] }',
+        '{ states = ["ok"], ways = { works = ["ech"], does_not = ["@splits"] } }',
+    )
+    (scenario,) = read_rows(text, "own.toml", town.PLACES)
+    assert scenario.truths[0].ways == {
+        "ech": "works",
+        "segment_split": "does_not",
+        "record_split": "does_not",
+    }
+    assert scenario.ways == {"ech", "segment_split", "record_split"}
+    assert scenario.without_ways().ways == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("ways", "place"),
+    [
+        ('{ works = ["magic"] }', r"one_two\): Invalid enum value 'magic'"),
+        ('{ works = ["@magic"] }', r"one_two\): '@magic'"),
+        ('{ perhaps = ["ech"] }', r"one_two\): Invalid enum value 'perhaps'"),
+        ('{ works = ["tls12"], does_not = ["@hellos"] }', "tls12 twice"),
+        ('["ech"]', "one_two"),
+        ('{ works = "ech" }', "one_two"),
+    ],
+)
+def test_a_bad_way_is_named(ways: str, place: str) -> None:
+    text = ROW.replace('{ states = ["ok"] }', f'{{ states = ["ok"], ways = {ways} }}')
+    with pytest.raises(BadScenarioError, match=place):
+        read_rows(text, "own.toml", town.PLACES)
+
+
+def test_every_way_but_a_persons_own_has_a_scenario_in_which_it_works_and_one_in_which_not() -> (
+    None
+):
+    truths = [truth for scenario in SCENARIOS for truth in scenario.truths]
+    works = {t for truth in truths for t, result in truth.ways.items() if result != "does_not"}
+    fails = {t for truth in truths for t, result in truth.ways.items() if result == "does_not"}
+    asked = set(TACTICS) - A_PERSONS_OWN
+    assert asked - works == NEVER_THE_LAST_WAY
+    assert asked - fails == set()
+
+
+def test_ways_are_asked_only_where_somebody_blocks() -> None:
+    for scenario in SCENARIOS:
+        for truth in scenario.truths:
+            assert truth.is_blocked or not truth.ways, scenario.name
