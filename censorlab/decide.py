@@ -252,7 +252,7 @@ def on_first_bytes(
     for rule in rules:
         match rule:
             case MtprotoDrop(transports=wanted) if (
-                seen.transport is not None
+                seen.protocol == "mtproto"
                 and (not wanted or seen.transport in wanted)
                 and covers(rule, server, port)
             ):

@@ -45,7 +45,9 @@ def minting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @contextmanager
-def serving(address: str, context: ssl.SSLContext, port: int = 0) -> Iterator[Place]:
+def serving(
+    address: str, context: ssl.SSLContext, port: int = 0, *, page: bytes = PAGE
+) -> Iterator[Place]:
     """Answer every handshake, then every request with one page, until left."""
     with socket.create_server((address, port), backlog=64) as listener:
 
@@ -53,7 +55,7 @@ def serving(address: str, context: ssl.SSLContext, port: int = 0) -> Iterator[Pl
             try:
                 with context.wrap_socket(connection, server_side=True) as stream:
                     while stream.recv(4096):
-                        stream.sendall(PAGE)
+                        stream.sendall(page)
             except OSError:
                 connection.close()
 

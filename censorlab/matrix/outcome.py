@@ -158,9 +158,7 @@ def is_false_alarm(truth: Truth, judged: Judged | None) -> bool:
     return judged is not None and judged.state in BLOCKED_STATES and not truth.is_blocked
 
 
-def way_outcomes(
-    truth: Truth, target: str, said: Iterable[SaidOfWay]
-) -> tuple[WayOutcome, ...]:
+def way_outcomes(truth: Truth, target: str, said: Iterable[SaidOfWay]) -> tuple[WayOutcome, ...]:
     """Put what is said of a target's ways beside the truth; silence is "not tested"."""
     rows = {row.tactic: row for row in said if row.target_id == target}
     found = []

@@ -76,10 +76,7 @@ def run_cell(
         answer, error = Answer({}), str(failure)
     seconds = time.monotonic() - started
     run = Run(cell, round(seconds, 3), code_of(scenario, prober), error)
-    return [
-        outcome_of(run, target, scenario.truth_of(target), answer)
-        for target in target_ids
-    ]
+    return [outcome_of(run, target, scenario.truth_of(target), answer) for target in target_ids]
 
 
 def _measure(ready: Stage, cell: Cell, prober: Prober) -> tuple[Answer, str]:

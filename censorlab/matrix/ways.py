@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from censorlab.matrix.outcome import Outcome, WayOutcome
+from censorlab.matrix.outcome import Cell, Outcome, WayOutcome
 from probe.model.observation import TACTICS
 
 _MARKS: Final = {"works": "+", "works_in_part": "~", "does_not": "-", "not_tested": "?"}
@@ -84,16 +84,12 @@ def as_csv(outcomes: Iterable[Outcome]) -> str:
     """Write a row for each way of each target in each run."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ("scenario", "form", "loss", "rtt_s", "seed", "target", "tactic", "truth", "said")
-        + ("n_ok", "n_total", "is_right")
-    )
+    own = ("target", "tactic", "truth", "said", "n_ok", "n_total", "is_right")
+    writer.writerow((*Cell._fields, *own))
     for outcome, way in _pairs(outcomes):
+        said = (way.tactic, way.truth, way.said, way.n_ok, way.n_total)
         right = str(way.is_right).lower()
-        writer.writerow(
-            (*outcome.cell, outcome.target, way.tactic, way.truth, way.said)
-            + (way.n_ok, way.n_total, right)
-        )
+        writer.writerow((*outcome.cell, outcome.target, *said, right))
     return file.getvalue()
 
 

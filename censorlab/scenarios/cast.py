@@ -98,9 +98,7 @@ def cast_of(
     )
 
 
-def _sides(
-    wanted: frozenset[Arrangement], ways: Collection[Tactic]
-) -> dict[str, tuple[str, ...]]:
+def _sides(wanted: frozenset[Arrangement], ways: Collection[Tactic]) -> dict[str, tuple[str, ...]]:
     short = town.WEB_ADDRESSES[town.SHORT_NAME]
     dead: set[str] = set()
     if "service_dead" in wanted:

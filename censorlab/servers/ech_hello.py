@@ -7,6 +7,7 @@ the first message is what a real server sends, and all that a client's probe wai
 
 import hmac
 import ssl
+from contextlib import suppress
 from hashlib import sha256, sha384
 from typing import Final, NamedTuple
 
@@ -34,6 +35,10 @@ _PROOF_BYTES: Final = 8
 
 class BadHelloError(ValueError):
     """The bytes are no hello, or none that can be answered here."""
+
+
+class _CutShortError(BadHelloError):
+    """More may come."""
 
 
 class EchKey(NamedTuple):
@@ -65,7 +70,7 @@ class _Reader:
     def take(self, count: int) -> bytes:
         piece = self.data[self.at : self.at + count]
         if len(piece) < count:
-            raise BadHelloError("cut short")
+            raise _CutShortError("cut short")
         self.at += count
         return piece
 
@@ -83,20 +88,19 @@ def read_message(stream: bytes) -> bytes | None:
         BadHelloError: if there is none.
     """
     records, message = _Reader(stream), b""
-    if stream[:1] not in (b"", bytes((_HANDSHAKE,))):
-        raise BadHelloError("no handshake")
     try:
         while True:
-            records.take(3)
+            if records.number(1) != _HANDSHAKE:
+                raise BadHelloError("no handshake")
+            records.take(2)
             message += records.sized(2)
             body = _Reader(message)
             if body.take(1) != _CLIENT_HELLO:
                 raise BadHelloError("no ClientHello")
-            if len(message) >= 4 and len(message) - 4 >= (size := int.from_bytes(message[1:4])):
-                return message[: 4 + size]
-    except BadHelloError as error:
-        if str(error) != "cut short":
-            raise
+            with suppress(_CutShortError):
+                body.sized(3)
+                return message[: body.at]
+    except _CutShortError:
         return None
 
 
@@ -200,10 +204,8 @@ def _flight(message: bytes, context: ssl.SSLContext) -> bytes:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = context.wrap_bio(incoming, outgoing, server_side=True)
     incoming.write(b"\x16\x03\x01" + _sized(2, message))
-    try:
+    with suppress(ssl.SSLError):  # at best it wants the client's next flight
         server.do_handshake()
-    except ssl.SSLError:  # at best it wants the client's next flight
-        pass
     return outgoing.read()
 
 

@@ -25,6 +25,7 @@ from probe.net.api import ProxyAddress
 from probe.net.trio_network import TrioNetwork
 from probe.plan.build import Options
 from probe.run.session import RunResult, Settings, run_check
+from probe.verdict.words import SEEN_ANYWAY
 
 if TYPE_CHECKING:
     from censorlab.history import Phase
@@ -155,7 +156,8 @@ def _truth_of(phase: "Phase") -> dict[str, object]:
 
 def _differences(phase: "Phase", verdicts: Sequence[Verdict]) -> list[str]:
     """Compare verdicts with what the lab arranged; each line names the phase first."""
-    found = {(v.target_id, v.tactic): v for v in verdicts}
+    # Ways that the direct measurement shows by itself follow from it.
+    found = {(v.target_id, v.tactic): v for v in _asked_for(verdicts)}
     lines = []
     for truth in phase.truths:
         verdict = found.pop((truth.target_id, truth.tactic), None)
@@ -173,11 +175,16 @@ def _differences(phase: "Phase", verdicts: Sequence[Verdict]) -> list[str]:
     return lines
 
 
+def _asked_for(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Leave out the ways that nobody asked for."""
+    return [v for v in verdicts if v.tactic == "none" or v.tactic not in SEEN_ANYWAY]
+
+
 def _states(verdicts: Sequence[Verdict]) -> str:
     return "; ".join(
         f"{v.target_id}{'' if v.tactic == 'none' else ' via ' + v.tactic} {v.state}"
         f"{' ' + v.mechanism if v.mechanism else ''} {v.n_ok}/{v.n_total}"
-        for v in verdicts
+        for v in _asked_for(verdicts)
     )
 
 

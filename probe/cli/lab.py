@@ -22,10 +22,10 @@ import probe
 from censorlab.authority import new_authority
 from censorlab.engines import NeedsPacketsError
 from censorlab.kernel.errors import NeedsEngineError
+from censorlab.matrix import ways
 from censorlab.matrix.confusion import as_csv, as_text, confusion, wrong
 from censorlab.matrix.outcome import BadOutcomesError, Cell, Outcome
 from censorlab.matrix.run import Prober, code_of, line_of, run_cell
-from censorlab.matrix import ways
 from censorlab.matrix.sweep import FULL, QUICK, cells, sweep
 from censorlab.process import LabFailedError
 from censorlab.scenarios.cast import Authorities

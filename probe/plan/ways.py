@@ -34,7 +34,13 @@ WAY_ATTEMPTS: Final = 2
 def ways_around(service: Service, target: Target, endpoint: Endpoint, chain: Chain) -> list[Chain]:
     """Declare every way that is a rewrite of the endpoint's own chain."""
     return [
-        msgspec.structs.replace(one, trigger="way", attempts=WAY_ATTEMPTS, max_addresses=1)
+        msgspec.structs.replace(
+            one,
+            trigger="way",
+            attempts=WAY_ATTEMPTS,
+            # At one place each; but of fresh addresses an application tries several.
+            max_addresses=one.max_addresses if one.tactic == "special_config" else 1,
+        )
         for one in _rewrites(service, target, endpoint, chain)
     ]
 

@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -34,14 +34,17 @@ encrypted does not tell which name was asked for."""
 _LETTERS: Final = string.ascii_letters + string.digits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FreshEndpoint:
-    """A data centre's address out of a verified special config; never stored."""
+    """A data centre's address out of a verified special config; never stored, never shown."""
 
     dc_id: int
     address: str
     port: int
-    secret: bytes = field(default=b"", repr=False)
+    secret: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"FreshEndpoint(dc {self.dc_id})"
 
 
 @dataclass

@@ -17,7 +17,7 @@ is a fact of the direct way and stays.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,6 @@ from probe.model.observation import Observation
 from probe.model.vantage import RunColumns
 from probe.model.verdict import Verdict
 from probe.verdict.rules import RULES
-from probe.verdict.words import summarise
 
 Judged = tuple[RunColumns, Verdict]
 
@@ -98,11 +97,27 @@ def _works(verdict: Verdict) -> bool:
     return verdict.n_ok > 0 or verdict.state == "ok"
 
 
+def _n_failing(direct: Verdict) -> int:
+    if direct.tactic != "none":
+        return 0
+    return direct.n_total - direct.n_ok or direct.n_total
+
+
+_SUMMARIES: Final = {
+    "way.works": "a way around works",
+    "way.partial": "a way around works in part",
+    "way.fails": "no way around that was tried works",
+    "target.no_data": "no way around was tried to its end",
+}
+
+
 def _merged(ways: Sequence[Verdict], like: Verdict) -> Verdict:
     """Say how far the best way got: everywhere that it was tried, somewhere, nowhere.
 
-    No numbers and no observations: a way is known by how many members it applies to.
-    ``like`` gives the columns that all verdicts on a target share.
+    No observations, and no numbers where one works: a way is known by how many members it
+    applies to. Where none does, that is so of all members that the direct way fails.
+    ``like`` gives the columns that all verdicts on a target share; it is the direct way's,
+    if that was judged.
     """
     if any(way.state == "ok" for way in ways):
         rule_id = "way.works"
@@ -110,7 +125,7 @@ def _merged(ways: Sequence[Verdict], like: Verdict) -> Verdict:
         rule_id = "way.partial"
     else:
         rule_id = "way.fails" if any(way.n_total for way in ways) else "target.no_data"
-    verdict = Verdict(
+    return Verdict(
         target_id=like.target_id,
         service_id=like.service_id,
         combination_rule=like.combination_rule,
@@ -119,10 +134,10 @@ def _merged(ways: Sequence[Verdict], like: Verdict) -> Verdict:
         rule_id=rule_id,
         rules_version=like.rules_version,
         n_ok=0,
-        n_total=0,
+        n_total=_n_failing(like) if rule_id == "way.fails" else 0,
         attempts=0,
         control_state=like.control_state,
         controls_ok=like.controls_ok,
         controls_total=like.controls_total,
+        summary=_SUMMARIES[rule_id],
     )
-    return msgspec.structs.replace(verdict, summary=summarise(verdict))

@@ -6,6 +6,7 @@ It remembers what was opened, when, and what each connection said first.
 import errno
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ import trio
 import trustme
 
 import fakes
-from censorlab.opening.tls import HelloReader
+from censorlab.opening.tls import HelloReader, MalformedHelloError
 from facts import targets_of
 from probe.model.step import DnsLookup, Plan
 from probe.model.target import Control, Endpoint, Resolver, Service, Targets
 from probe.model.vantage import Vantage
-from probe.net.api import Datagram, IcmpError, ResolutionError, TcpInfo
+from probe.net.api import Datagram, IcmpError, ResolutionError, TcpInfo, TunnelRefusedError
 from probe.plan.build import Options
 from probe.run.events import Event
 from probe.run.session import RunResult, Settings, run_check
@@ -114,7 +115,10 @@ class TlsPeer:
         self._in.write(data)
 
     def _note_first(self, data: bytes) -> None:
-        hello = HelloReader().feed(data) if data[0] == 0x16 else None
+        hello = None
+        if data[0] == 0x16:
+            with suppress(MalformedHelloError):  # random bytes may begin so
+                hello = HelloReader().feed(data)
         self._is_plain = data.startswith(b"GET ")
         if hello is not None:
             self.hello_at = trio.current_time()
@@ -249,6 +253,11 @@ class World(fakes.FakeNetwork):
         if hostname not in ADDRESSES:
             raise ResolutionError("EAI_NONAME")
         return (ADDRESSES[hostname],)
+
+    async def open_tunnel(self, *_: Any) -> None:
+        """Every proxy here refuses."""
+        await trio.sleep(RTT_S)
+        raise TunnelRefusedError("reply_5")
 
     def at(self, *addresses: str) -> list[TlsPeer]:
         """Return the connections to some addresses, in order of opening."""

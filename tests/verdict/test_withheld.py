@@ -135,6 +135,14 @@ def test_the_answer_says_that_something_works(n_ok: int, state: str, answer: str
     assert [v.state for v in left if v.tactic == "withheld"] == ["impaired", state]
 
 
+def test_counts_are_given_where_nothing_works_and_nowhere_else() -> None:
+    """A chart tells nothing from something; of what works, numbers could tell which it is."""
+    rows = [direct("a/pool"), way("ech", 0, 3, "a/pool"), direct("a/web"), way("ech", 2, 3)]
+    left = passed(judged([stored(0, rows)])).rows
+
+    assert [(v.n_ok, v.n_total) for _, v in left if v.tactic == "withheld"] == [(0, 4), (0, 0)]
+
+
 def test_what_is_withheld_is_no_way_to_try() -> None:
     """It is not among those that a run has not tested."""
     assert "withheld" not in untested([direct("a/web")])
