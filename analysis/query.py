@@ -10,6 +10,7 @@ from typing import Any, Final
 import ibis
 import pandas as pd
 
+from probe.model.observation import STEPS
 from probe.model.verdict import State
 
 SERIES: Final = ["target_id", "service_id", "tactic", "proxy_id"]
@@ -150,7 +151,8 @@ def layer_matrix(verdicts: ibis.Table, grid: pd.DataFrame) -> pd.DataFrame:
     """Return one row per series of its last measured day, with layer counts.
 
     Columns: target_id, service_id, tactic, proxy_id, day, state, mechanism, n, lab,
-    and ``<layer>_ok`` / ``<layer>_total`` summed over the day's runs.
+    and ``<layer>_ok`` / ``<layer>_total`` summed over the day's runs. Ways around that are
+    judged over the direct way's facts have no layers of their own, and no row.
     """
     last: dict[SeriesKey, Record] = {}
     for cell in grid[grid["n"] > 0].to_dict("records"):
@@ -166,8 +168,13 @@ def layer_matrix(verdicts: ibis.Table, grid: pd.DataFrame) -> pd.DataFrame:
                 "mechanism": last[key]["mechanism"],
             }
             for key in sorted(last, key=_order)
+            if key[2] == "none" or _has_layers(sums[key, last[key]["day"]])
         ]
     )
+
+
+def _has_layers(sums: Record) -> bool:
+    return any(sums.get(f"{step}_total") for step in STEPS)
 
 
 def phases(grid: pd.DataFrame) -> list[dict[str, Any]]:

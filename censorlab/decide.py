@@ -318,8 +318,9 @@ def _on_hello(
 
 def _concerns(rule: Rule, hello: ClientHello, server: bytes) -> bool:
     match rule:
-        case ProfileDrop(ja4=prefix, addresses=addresses):
-            return hello.ja4.startswith(prefix) and server in address_set(addresses)
+        case ProfileDrop(ja4=prefix, unless=passing, addresses=addresses):
+            is_meant = hello.ja4.startswith(prefix) and not hello.ja4.startswith(passing)
+            return is_meant and server in address_set(addresses)
         case TlsVersionDrop(version=version) if hello.version != _VERSIONS[version]:
             return False
         case EchDrop() if not hello.has_ech:

@@ -240,10 +240,14 @@ class EchDrop(_NameRule, frozen=True, kw_only=True, tag="ech_drop"):
 
 
 class ProfileDrop(_NetworksRule, frozen=True, kw_only=True, tag="profile_drop"):
-    """Hellos to the addresses are dropped whose JA4 starts so, whatever they name."""
+    """Hellos to the addresses are dropped whose JA4 starts so, whatever they name.
+
+    Those pass whose JA4 starts like one of ``unless``.
+    """
 
     addresses: Networks = EVERYWHERE
     ja4: Annotated[str, Meta(min_length=1)]
+    unless: tuple[str, ...] = ()
 
 
 class Throttle(_NameRule, frozen=True, kw_only=True, tag="throttle"):

@@ -242,6 +242,8 @@ def _draw_strip(
 ) -> None:
     """Name a phase once, under its cells, in the longest words that fit."""
     choices = _strip_words(state, value(first["mechanism"]))
+    if state == "impaired" and first["tactic"] != "none" and not value(first["n_ok"]):
+        choices = ["does not work"]
     for text in choices:
         if width_of(text, 6.8) <= width - 0.04:
             page.text(

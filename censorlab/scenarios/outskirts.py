@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from os import urandom
+from threading import Lock
 from typing import Final, NamedTuple
 
 import msgspec
@@ -55,9 +56,18 @@ class Secrets(NamedTuple):
     signing: SigningKey
 
 
-@lru_cache(maxsize=1)
+_making = Lock()
+
+
 def secrets() -> Secrets:
     """Return the keys."""
+    # Cells of a sweep start side by side, and a cache alone lets each make its own.
+    with _making:
+        return _new_secrets()
+
+
+@lru_cache(maxsize=1)
+def _new_secrets() -> Secrets:
     return Secrets(EchKey(urandom(32), PUBLIC_NAME), new_signing_key())
 
 

@@ -189,10 +189,13 @@ def _measured(
 ) -> Iterator[tuple[Scenario, list[Outcome]]]:
     """Measure the cells that the arguments ask for; say which cannot be had here."""
     form = _form(args)
+    asks_ways = args.ways and form != "loopback"
+    if args.ways and not asks_ways:
+        _note("ways around are tried and not compared: what they need is not on loopback")
     wanted = []
     for one in named(args.names):
         # Nothing asked, no peers for it: a verdict costs what it did.
-        scenario = one if args.ways else one.without_ways()
+        scenario = one if asks_ways else one.without_ways()
         reason = inexpressible(form, scenario)
         if reason is None:
             wanted.append(scenario)
