@@ -209,22 +209,14 @@ def parse_proxy(url: str) -> ProxyAddress:
     address = link.host if is_address(link.host) else resolve_once(link.host)
     if address is None:
         raise CommandError(EXIT_BAD_INPUT, ["--proxy: the proxy's host name does not resolve"])
-    return ProxyAddress(
-        kind=link.kind,
-        address=address,
-        port=link.port,
-        username=link.username,
-        password=link.password,
-        secret=link.secret,
-        domain=link.domain,
-        path=link.path,
-    )
+    return ProxyAddress(link, address)
 
 
 def kind_in_plan(proxy: ProxyAddress) -> Literal["socks5", "http_connect", "mtproxy"]:
     """Return what a plan needs to know of a proxy."""
-    if proxy.kind in {"socks5", "http_connect"}:
-        return "socks5" if proxy.kind == "socks5" else "http_connect"
+    match proxy.link.kind:
+        case "socks5" | "http_connect" as kind:
+            return kind
     return "mtproxy"
 
 

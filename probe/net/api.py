@@ -6,7 +6,7 @@ Addresses only, never names: a name would hide which address failed.
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
-from probe.wire.proxy_links import Kind
+from probe.wire.proxy_links import ProxyLink
 
 
 class TcpInfo(NamedTuple):
@@ -48,23 +48,14 @@ class IcmpError(NamedTuple):
 
 
 class ProxyAddress(NamedTuple):
-    """A proxy's place and secret; lives in memory only, never in a result.
+    """A proxy and the address of its host; lives in memory only, never in a result."""
 
-    ``secret`` and ``domain`` are an MTProxy's or a WEB proxy's, ``path`` the latter's.
-    """
-
-    kind: Kind
+    link: ProxyLink
     address: str
-    port: int
-    username: str | None = None
-    password: str | None = None
-    secret: bytes = b""
-    domain: str = ""
-    path: str = ""
 
     def __repr__(self) -> str:
         """Show no place and no secret: an exception's text may be logged."""
-        return f"ProxyAddress({self.kind})"
+        return f"ProxyAddress({self.link.kind})"
 
 
 class TunnelRefusedError(Exception):

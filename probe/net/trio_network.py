@@ -247,13 +247,13 @@ class TrioNetwork:
     ) -> None:
         """Speak SOCKS5 or HTTP CONNECT over a connection to the proxy."""
         assert isinstance(connection, TrioTcpConnection)
-        kind = ProxyType.SOCKS5 if proxy.kind == "socks5" else ProxyType.HTTP
+        kind = ProxyType.SOCKS5 if proxy.link.kind == "socks5" else ProxyType.HTTP
         client = SocksProxy(
             kind,
             proxy.address,
-            proxy.port,
-            proxy.username,
-            proxy.password,
+            proxy.link.port,
+            proxy.link.username,
+            proxy.link.password,
             forward=_Through(connection.trio_socket),  # type: ignore[arg-type] # duck-typed seam
         )
         try:

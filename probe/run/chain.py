@@ -76,7 +76,7 @@ def way_of(chain: Chain, address: str | None, proxies: Sequence[ProxyAddress]) -
     for step in chain.steps:
         if isinstance(step, ProxyConnect | ProxyHandshake):
             proxy = proxies[step.proxy_index]
-            return Way(address=proxy.address, port=proxy.port, proxy=proxy)
+            return Way(address=proxy.address, port=proxy.link.port, proxy=proxy)
     if address is None:
         return None
     return Way(address=address, port=chain.port)

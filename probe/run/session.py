@@ -158,10 +158,12 @@ def _proxy_secrets(proxies: Sequence[ProxyAddress]) -> list[str]:
         for proxy in proxies
         for secret in (
             proxy.address,
-            proxy.username,
-            proxy.password,
-            proxy.domain,
-            proxy.secret.hex(),
+            proxy.link.host,
+            proxy.link.username,
+            proxy.link.password,
+            proxy.link.domain,
+            proxy.link.path,
+            proxy.link.secret.hex(),
         )
         if secret
     ]

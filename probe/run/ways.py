@@ -21,7 +21,7 @@ from probe.run.trial import Trial
 from probe.steps.special_config import FreshEndpoint
 from probe.verdict.judge import judge
 from probe.verdict.resolved import resolve
-from probe.wire.proxy_links import BadLinkError, parse_secret
+from probe.wire.proxy_links import BadLinkError, ProxyLink, Secret, parse_secret
 
 MAX_MEMBERS: Final = 8
 """Members of a target at which ways are tried: n of N needs some, and each costs."""
@@ -190,13 +190,6 @@ def _is_usable(one: FreshEndpoint) -> bool:
 
 def _place_of(one: FreshEndpoint) -> ProxyAddress:
     """Return a fresh address as a proxy; without a secret it is a bare data centre."""
-    if not one.secret:
-        return ProxyAddress(kind="mtproxy_dd", address=one.address, port=one.port)
-    secret = parse_secret(one.secret.hex())
-    return ProxyAddress(
-        kind=secret.kind,
-        address=one.address,
-        port=one.port,
-        secret=secret.key,
-        domain=secret.domain,
-    )
+    secret = parse_secret(one.secret.hex()) if one.secret else Secret("mtproxy_dd", b"", "")
+    link = ProxyLink(secret.kind, one.address, one.port, secret=secret.key, domain=secret.domain)
+    return ProxyAddress(link, one.address)

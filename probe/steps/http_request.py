@@ -1,19 +1,17 @@
 """HTTP/1.1 over the connection just measured (RFC 9112), body bounded."""
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import trio
 
-from probe.model import failure as failures
 from probe.model.observation import Header, Observation
 from probe.model.step import HttpRequest
 from probe.net.api import ByteStream, TcpConnection, TcpInfo
-from probe.net.tls import HandshakeError
 from probe.steps.context import Context
 from probe.steps.counters import Counters
 from probe.steps.evidence import POLL_S, STALL_RETRANSMITS
-from probe.wire.http1 import HttpError, HttpExchange
+from probe.steps.http_talk import Talk, talk
+from probe.wire.http1 import HttpExchange
 from probe.wire.visible_text import visible_text
 
 STALL_S: Final = 2.5
@@ -46,14 +44,6 @@ class _Look(NamedTuple):
         return self.info is not None and self.info.unacked == 0
 
 
-@dataclass
-class _Outcome:
-    failure: str | None = failures.GENERIC_TIMEOUT
-    detail: str | None = None
-    first_bytes: float | None = None
-    clock_offset_s: float | None = None
-
-
 async def http_request(
     context: Context, spec: HttpRequest, stream: ByteStream, connection: TcpConnection
 ) -> Observation:
@@ -72,12 +62,12 @@ async def http_request(
     """
     t0 = context.now()
     exchange = HttpExchange(spec.host, spec.path, max_body_bytes=spec.max_body_bytes)
-    outcome = _Outcome()
+    outcome = Talk()
     counters = Counters.start(connection, context.run.network)
     with trio.move_on_after(spec.timeout_s) as deadline:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_evidence, connection, deadline)
-            await _converse(context, stream, exchange, outcome)
+            await talk(stream, exchange, context.run.network, outcome)
             nursery.cancel_scope.cancel()
     has_response = exchange.status_code is not None
     is_plain = stream is connection
@@ -105,32 +95,6 @@ async def http_request(
         tcp_retransmits=info.total_retransmits if info else None,
         **counters.moved(),
     )
-
-
-async def _converse(
-    context: Context, stream: ByteStream, exchange: HttpExchange, outcome: _Outcome
-) -> None:
-    network = context.run.network
-    try:
-        await stream.send_all(exchange.request_bytes)
-        while not exchange.is_complete:
-            data = await stream.receive_some()
-            if data and outcome.first_bytes is None:
-                outcome.first_bytes = network.now()
-            exchange.receive(data)
-            if exchange.date is not None and outcome.clock_offset_s is None:
-                offset = exchange.date - network.wall_clock()
-                outcome.clock_offset_s = float(round(offset.total_seconds()))
-        outcome.failure = None
-    except EOFError as error:
-        outcome.failure, outcome.detail = failures.EOF, str(error)
-    except HttpError as error:
-        outcome.failure, outcome.detail = failures.HTTP_REQUEST_FAILED, str(error)
-    except HandshakeError as error:
-        outcome.failure = failures.HTTP_REQUEST_FAILED
-        outcome.detail = error.reason[:200]
-    except OSError as error:
-        outcome.failure, outcome.detail = failures.from_os_error(error)
 
 
 async def _stop_on_evidence(connection: TcpConnection, deadline: trio.CancelScope) -> None:

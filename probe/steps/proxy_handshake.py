@@ -8,7 +8,6 @@ from probe.model.step import ProxyHandshake
 from probe.net.api import ProxyAddress
 from probe.steps.context import Context
 from probe.steps.proxy_try import Phase, Terms, try_proxy
-from probe.wire.proxy_links import ProxyLink
 
 _STEPS: Final[dict[Phase | None, Step]] = {
     None: "mtproto",
@@ -33,15 +32,6 @@ async def proxy_handshake(
     The observation is of the step that it came to; success is a verified resPQ.
     """
     t0 = context.now()
-    link = ProxyLink(
-        kind=proxy.kind,
-        # A WEB proxy is known by its name alone.
-        host=proxy.domain if proxy.kind == "web" else proxy.address,
-        port=proxy.port,
-        secret=proxy.secret,
-        domain=proxy.domain,
-        path=proxy.path,
-    )
     # An MTProxy is told a number, not an address.
     terms = Terms(
         ("", 0),
@@ -51,7 +41,7 @@ async def proxy_handshake(
         context.run.trust,
         spec.trust,
     )
-    one = await try_proxy(context.run.network, link, proxy.address, terms)
+    one = await try_proxy(context.run.network, proxy.link, proxy.address, terms)
     return context.observe(
         _STEPS[one.phase],
         t0,

@@ -274,7 +274,7 @@ async def _open_tunnel(
     destination: tuple[str, int],
 ) -> None:
     if link.kind != "socks4":
-        proxy = ProxyAddress(link.kind, address, link.port, link.username, link.password)
+        proxy = ProxyAddress(link, address)
         await network.open_tunnel(connection, proxy, *destination)
         return
     await connection.send_all(socks4.build_request(*destination, link.username or ""))

@@ -11,10 +11,10 @@ from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.model.step import SpecialConfig
 from probe.net.api import ByteStream, TcpConnection
-from probe.net.tls import HandshakeError
 from probe.steps.context import Context
 from probe.steps.counters import Counters
-from probe.wire.http1 import HttpError, HttpExchange
+from probe.steps.http_talk import Talk, talk
+from probe.wire.http1 import HttpExchange
 from probe.wire.special_config import (
     TELEGRAM_KEY,
     ConfigSimple,
@@ -47,14 +47,6 @@ class FreshEndpoint:
         return f"FreshEndpoint(dc {self.dc_id})"
 
 
-@dataclass
-class _Outcome:
-    failure: str | None = failures.GENERIC_TIMEOUT
-    detail: str | None = None
-    config: ConfigSimple | None = None
-    clock_offset_s: float | None = None
-
-
 async def special_config(
     context: Context, spec: SpecialConfig, stream: ByteStream, connection: TcpConnection
 ) -> tuple[Observation, tuple[FreshEndpoint, ...]]:
@@ -83,19 +75,19 @@ async def special_config(
         # two forms go by the first they find.
         headers=(("Accept", "application/dns-json"),) if spec.form == "dns_json" else (),
     )
-    outcome = _Outcome()
+    outcome = Talk()
+    config: ConfigSimple | None = None
     counters = Counters.start(connection, network)
     with trio.move_on_after(spec.timeout_s):
-        await _fetch(context, exchange, stream, outcome)
+        await talk(stream, exchange, network, outcome)
     if outcome.failure is None:
         try:
             text = read_text(exchange.body, spec.form)
-            outcome.config = decode(text, keys, network.wall_clock())
+            config = decode(text, keys, network.wall_clock())
         except SpecialConfigError as error:
             outcome.failure = f"{failures.UNKNOWN_PREFIX}{error.fault}"
             outcome.detail = error.detail or None
-            outcome.config = error.config
-    config = outcome.config
+            config = error.config
     endpoints = () if config is None else config.endpoints()
     info = connection.tcp_info()
     row = context.observe(
@@ -118,31 +110,6 @@ async def special_config(
     return row, tuple(
         FreshEndpoint(dc_id, each.address, each.port, each.secret) for dc_id, each in endpoints
     )
-
-
-async def _fetch(
-    context: Context,
-    exchange: HttpExchange,
-    stream: ByteStream,
-    outcome: _Outcome,
-) -> None:
-    try:
-        await stream.send_all(exchange.request_bytes)
-        while not exchange.is_complete:
-            exchange.receive(await stream.receive_some())
-            if exchange.date is not None and outcome.clock_offset_s is None:
-                offset = exchange.date - context.run.network.wall_clock()
-                outcome.clock_offset_s = float(round(offset.total_seconds()))
-        outcome.failure = None
-    except EOFError as error:
-        outcome.failure, outcome.detail = failures.EOF, str(error)
-    except HttpError as error:
-        outcome.failure, outcome.detail = failures.HTTP_REQUEST_FAILED, str(error)
-    except HandshakeError as error:
-        outcome.failure = failures.HTTP_REQUEST_FAILED
-        outcome.detail = error.reason[:200]
-    except OSError as error:
-        outcome.failure, outcome.detail = failures.from_os_error(error)
 
 
 def _padded(spec: SpecialConfig) -> str:

@@ -222,9 +222,7 @@ def _what_works_unnamed(unnamed: Sequence[Verdict]) -> str:
 
 _WAYS_SAID: Final = 4
 
-SEEN_ANYWAY: Final = frozenset(
-    {"none", "encrypted_dns", "ipv4", "ipv6", "other_port", "websocket"}
-)
+SEEN_ANYWAY: Final = frozenset({"none", "encrypted_dns", "ipv4", "ipv6", "other_port", "websocket"})
 """Ways that show in the direct measurement."""
 
 

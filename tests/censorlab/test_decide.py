@@ -176,6 +176,13 @@ def test_first_bytes_that_are_not_tls() -> None:
     for rule, action in ((MtprotoDrop(port=443), "drop"), (MtprotoDrop(port=5222), "pass")):
         assert on_first_bytes((rule,), MTPROTO, SERVER, 443).action == action
     assert on_first_bytes((ProfileDrop(ja4="t13i"),), UNNAMED, SERVER, 443).action == "drop"
+    spared = ProfileDrop(ja4="t13", unless=("t13i",))
+    assert on_first_bytes((spared,), UNNAMED, SERVER, 443) == PASS
+    assert on_first_bytes((spared,), NAMED, SERVER, 443).action == "drop"
+    random_bytes = MtprotoDrop(transports=("obfuscated",))
+    for transport, action in (("obfuscated", "drop"), ("padded", "pass")):
+        seen = Seen("mtproto", transport=transport)
+        assert on_first_bytes((random_bytes,), seen, SERVER, 443).action == action
 
 
 @given(

@@ -14,6 +14,7 @@ import loopback
 from loopback import ADDRESS, after_hello, closed_port, reset, tcp_peer
 from probe.net.api import ProxyAddress, TcpConnection, TunnelRefusedError
 from probe.net.trio_network import TrioNetwork
+from probe.wire.proxy_links import ProxyLink
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +75,7 @@ async def connected(port: int) -> AsyncIterator[TcpConnection]:
 def proxy_at(
     port: int, kind: str = "socks5", credentials: tuple[str, str] | tuple[None, None] = (None, None)
 ) -> ProxyAddress:
-    return ProxyAddress(kind, ADDRESS, port, *credentials)
+    return ProxyAddress(ProxyLink(kind, ADDRESS, port, *credentials), ADDRESS)
 
 
 async def refusal(

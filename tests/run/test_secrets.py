@@ -17,21 +17,23 @@ from probe.net.api import ProxyAddress
 from probe.run.events import Observed
 from probe.run.session import Settings, run_check
 from probe.steps.special_config import FreshEndpoint
+from probe.wire.proxy_links import ProxyLink
 from run.world import Wire, World, options, world_targets
 
 PLACES = st.ip_addresses(v=4, network="100.64.0.0/10").map(str)
 DOMAINS = st.from_regex(r"[a-z]{8,20}\.example", fullmatch=True)
 KINDS = st.sampled_from(["socks5", "http_connect", "mtproxy", "mtproxy_dd", "mtproxy_ee", "web"])
-PROXIES = st.builds(
-    ProxyAddress,
+LINKS = st.builds(
+    ProxyLink,
     kind=KINDS,
-    address=PLACES,
+    host=PLACES,
     port=st.sampled_from([443, 1080]),
     username=st.from_regex(r"user[a-z]{6,12}", fullmatch=True),
     password=st.from_regex(r"pass[a-z]{6,12}", fullmatch=True),
     secret=st.binary(min_size=16, max_size=16),
     domain=DOMAINS,
 )
+PROXIES = st.builds(ProxyAddress, LINKS, PLACES)
 
 
 def targets() -> Targets:
@@ -42,13 +44,15 @@ def targets() -> Targets:
 
 
 def kind_in_plan(proxy: ProxyAddress) -> str:
-    return proxy.kind if proxy.kind in {"socks5", "http_connect"} else "mtproxy"
+    kind = proxy.link.kind
+    return kind if kind in {"socks5", "http_connect"} else "mtproxy"
 
 
 def forms(proxy: ProxyAddress) -> set[bytes]:
     """Every way in which a proxy's place and secret could be written."""
-    words = {proxy.address, proxy.domain, proxy.username or "", proxy.password or ""}
-    key = proxy.secret
+    link = proxy.link
+    words = {proxy.address, link.host, link.domain, link.username or "", link.password or ""}
+    key = link.secret
     written = {key.hex(), base64.b64encode(key).decode().rstrip("=")}
     written.add(base64.urlsafe_b64encode(key).decode().rstrip("="))
     return {word.encode() for word in words | written} | {key, repr(key)[2:-1].encode()}

@@ -9,8 +9,9 @@ from probe.model.observation import Observation
 from probe.model.step import ProxyConnect
 from probe.net.api import ProxyAddress
 from probe.steps.proxy_connect import proxy_connect
+from probe.wire.proxy_links import ProxyLink
 
-PROXY = ProxyAddress("socks5", "192.0.2.66", 1080, "somebody", "password")
+PROXY = ProxyAddress(ProxyLink("socks5", "192.0.2.66", 1080, "somebody", "password"), "192.0.2.66")
 SPEC = ProxyConnect(proxy_index=0, timeout_s=10.0)
 
 
@@ -19,7 +20,9 @@ def ask(row: Row) -> Observation:
 
     async def scene() -> Observation:
         network = FakeNetwork([row])
-        context = context_of(network, address=PROXY.address, port=PROXY.port, proxy_id="proxy-1")
+        context = context_of(
+            network, address=PROXY.address, port=PROXY.link.port, proxy_id="proxy-1"
+        )
         return await proxy_connect(
             context, SPEC, FakeTcpConnection(row), PROXY, ("www.example.org", 443)
         )
