@@ -65,6 +65,14 @@ def test_random_preambles_never_pass_by_chance() -> None:
             assert seen.protocol == "mtproto", n
 
 
+def test_the_full_transport_is_never_taken_for_random_bytes() -> None:
+    """It has no mark either, and a message before there is a key has eight zeros."""
+    for number in range(20_000):
+        noise = sha512(b"%d" % number).digest() * 2
+        head = bytes((0x98, 0, 0, 0)) + bytes(4) + bytes(8) + noise[:8] + bytes((0x74, 0, 0, 0))
+        assert mtproto.recognise(head + bytes.fromhex("f18e7ebe") + noise[8:]) is None
+
+
 def test_what_first_bytes_are() -> None:
     """Each protocol is named once, and only when it has shown itself."""
     assert recognise(b"G") is None
