@@ -40,7 +40,7 @@ def recognise(data: bytes) -> Transport | None:
 
 
 def _looks_random(data: bytes) -> bool:
-    # Of the full transport one first message in a hundred passes the other two.
+    # Three first messages of the full transport in a hundred look random otherwise.
     if _NO_KEY in data:
         return False
     ones = int.from_bytes(data, "big").bit_count() / len(data)

@@ -168,12 +168,17 @@ def _websocket(direct: Verdict, members: Mapping[str, Member], around: Surroundi
     The two are one member's by their group's name. A target whose own hosts greet with
     TLS has no use for it.
     """
-    found: dict[str, _Outcome] = {}
-    theirs: dict[str, list[Observation]] = defaultdict(list)
+    others: dict[str, list[Observation]] = defaultdict(list)
     for row in around.rows:
         is_other = row.service_id == direct.service_id and row.target_id != direct.target_id
-        if is_other and row.role == "test" and row.mtproto_transport == "websocket":
-            theirs[row.member].append(row)
+        if is_other and row.role == "test" and row.tactic == "none" and row.follow_up is None:
+            others[row.target_id or ""].append(row)
+    theirs: dict[str, list[Observation]] = defaultdict(list)
+    for rows in others.values():
+        if any(row.mtproto_transport == "websocket" for row in rows):
+            for row in rows:
+                theirs[row.member].append(row)
+    found: dict[str, _Outcome] = {}
     for name, member in members.items():
         bare = all(
             row.step in {"tcp", "mtproto", "mtproto_key"}
@@ -182,8 +187,13 @@ def _websocket(direct: Verdict, members: Mapping[str, Member], around: Surroundi
             for row in rows
         )
         if bare and not member.lookups and theirs[name]:
-            own = tuple(theirs[name])
-            found[name] = _Outcome(any(row.failure is None for row in own), own)
+            asked = tuple(row for row in theirs[name] if row.step == "mtproto") or tuple(
+                row for row in theirs[name] if row.failure is not None
+            )
+            if asked:
+                found[name] = _Outcome(
+                    any(row.step == "mtproto" and row.failure is None for row in asked), asked
+                )
     return found
 
 
