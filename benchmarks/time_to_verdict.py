@@ -51,6 +51,7 @@ def check(scenario: Scenario, seed: int) -> tuple[float, int]:
     now = datetime.now(UTC)  # noqa: TID251 - certificates of a lab are valid around the present
     authorities = Authorities(new_authority("trusted"), new_authority("forger"), now)
     cell = Cell(scenario.name, "middlebox", 0.0, RTT_S, seed)
+    scenario = scenario.without_ways()
     with middlebox_stage(scenario, line_of(scenario, cell), seed, authorities) as stage:
         words = [sys.executable, "-m", "probe.cli.main", "check", stage.targets]
         words += ["--results", stage.results, "-f", "json", "-q", "--seed", str(seed)]

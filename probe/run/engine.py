@@ -403,13 +403,13 @@ class Engine:
         self._counts.total += len(placed)
         limiter = trio.CapacityLimiter(ways.AT_ONCE)
         async with trio.open_nursery() as nursery:
-            for chain, address in placed:
-                nursery.start_soon(self._way, limiter, chain, address)
+            for one in placed:
+                nursery.start_soon(self._way, limiter, one)
 
-    async def _way(self, limiter: trio.CapacityLimiter, chain: Chain, address: str | None) -> None:
+    async def _way(self, limiter: trio.CapacityLimiter, placed: ways.Placed) -> None:
         async with limiter:
             if self.may_spend():
-                await Trial(self, chain, address).run()
+                await Trial(self, placed.chain, placed.address, like=placed.direct).run()
         self._counts.done += 1
 
     async def _residual(self, chain: Chain, address: str | None) -> None:

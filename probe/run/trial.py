@@ -72,11 +72,22 @@ class Host(Protocol):
         """Wait for controls to work again."""
 
 
-class Trial:
-    """Carries out a chain at an address with all that follows from it."""
+def _is_alike(row: Observation, other: Observation) -> bool:
+    return (row.step, row.failure) == (other.step, other.failure)
 
-    def __init__(self, host: Host, chain: Chain, address: str | None) -> None:
+
+class Trial:
+    """Carries out a chain at an address with all that follows from it.
+
+    ``like`` is the failure of the direct way, where this is one around: one that ends as
+    that did, at the same step, is no accident and not tried again.
+    """
+
+    def __init__(
+        self, host: Host, chain: Chain, address: str | None, *, like: Observation | None = None
+    ) -> None:
         self._host = host
+        self._like = like
         self.chain = chain
         self.address = address
         self.attempts: list[list[Observation]] = []
@@ -146,6 +157,8 @@ class Trial:
         last = self.last_failure()
         if last is None:
             return False
+        if self._like is not None and _is_alike(last, self._like):
+            return True
         if last.failure in CERTIFICATE or last.failure == SKIPPED:
             return True  # not luck: asking again gives the same
         if last.step == "dns" and last.failure not in TIMEOUTS | _WORTH_ASKING_AGAIN:

@@ -15,6 +15,8 @@ from probe.model.step import (
     Owner,
     Plan,
     ProxyHandshake,
+    StepSpec,
+    TcpConnect,
 )
 from probe.net.api import ProxyAddress
 from probe.run.trial import Trial
@@ -32,6 +34,9 @@ AT_ONCE: Final = 24
 SHORT_BODY_BYTES: Final = 4096
 """Of a page, where it is not the page that fails."""
 
+TWO_SYNS_S: Final = 1.6
+"""For a connect to where the direct way did not connect, in all its patience."""
+
 _Key = tuple[str, str]
 """A target's id and a member's name."""
 
@@ -40,10 +45,14 @@ PATIENCE_S: Final = 25.0
 
 
 class Placed(NamedTuple):
-    """A declared chain and the address to take it to, None where a proxy is asked."""
+    """A declared chain and the address to take it to, None where a proxy is asked.
+
+    ``direct`` is the last failure of the direct way there.
+    """
 
     chain: Chain
     address: str | None
+    direct: Observation | None = None
 
 
 def choose(plan: Plan, trials: Iterable[Trial], rows: Sequence[Observation]) -> list[Placed]:
@@ -94,7 +103,10 @@ def _of_member(plan: Plan, direct: Trial | None, ways: Iterable[Chain]) -> Itera
         elif direct is None:
             yield from _as_far_as_its_name(plan, way)
         elif way.owner == direct.chain.owner:
-            yield Placed(_short_of_a_page(way, direct), direct.address)
+            last = direct.last_failure()
+            if way.tactic == "ech" and (last is None or last.step == "http"):
+                continue  # it ends with the hello, before what fails here
+            yield Placed(_shortened(way, last), direct.address, last)
 
 
 def _as_far_as_its_name(plan: Plan, way: Chain) -> Iterator[Placed]:
@@ -110,18 +122,19 @@ def _as_far_as_its_name(plan: Plan, way: Chain) -> Iterator[Placed]:
             return
 
 
-def _short_of_a_page(way: Chain, direct: Trial) -> Chain:
-    """Ask for no more of a page than what fails needs to show."""
-    last = direct.last_failure()
-    if last is None or last.step == "http":
-        return way
-    steps = tuple(
-        msgspec.structs.replace(step, max_body_bytes=min(step.max_body_bytes, SHORT_BODY_BYTES))
-        if isinstance(step, HttpRequest | Http3Request)
-        else step
-        for step in way.steps
-    )
-    return msgspec.structs.replace(way, steps=steps)
+def _shortened(way: Chain, last: Observation | None) -> Chain:
+    """Ask for no more of a page, and wait no longer for a connect, than what fails needs."""
+
+    def shorter(step: StepSpec) -> StepSpec:
+        match step:
+            case HttpRequest() | Http3Request() if last is not None and last.step != "http":
+                least = min(step.max_body_bytes, SHORT_BODY_BYTES)
+                return msgspec.structs.replace(step, max_body_bytes=least)
+            case TcpConnect() if last is not None and last.step == "tcp":
+                return msgspec.structs.replace(step, timeout_s=min(step.timeout_s, TWO_SYNS_S))
+        return step
+
+    return msgspec.structs.replace(way, steps=tuple(map(shorter, way.steps)))
 
 
 def _key(owner: Owner) -> _Key:
@@ -165,7 +178,7 @@ def at_fresh(
     stays in memory.
     """
     index = first_index
-    for chain, _ in chosen:
+    for chain, *_ in chosen:
         if chain.tactic != "special_config":
             continue
         step = chain.steps[0]

@@ -30,6 +30,9 @@ PROXIES: Final[frozenset[Tactic]] = frozenset({"socks5", "http_connect", "mtprox
 
 _USUAL_PORT: Final = 443
 
+_IN_PART: Final = frozenset({"tcp.one_family", "tcp.port_everywhere"})
+"""Rules by which every member is reached, though not by every port or family."""
+
 
 class _Outcome(NamedTuple):
     """What a way came to at one member, and the rows that say so."""
@@ -65,12 +68,17 @@ def judge_seen(
 ) -> Iterator[Verdict]:
     """Judge the ways that the direct measurement shows by itself, for members that it fails.
 
-    ``rows`` are the target's own of the direct way.
+    ``rows`` are the target's own of the direct way. Where a part of the way fails at every
+    member, and another part reaches all, that is the way around for all of them.
     """
     if direct.control_state == "failed" or not rows:
         return
     failing = set(direct.failed_members)
-    members = {name: member for name, member in gather(rows).items() if name in failing}
+    members = {
+        name: member
+        for name, member in gather(rows).items()
+        if name in failing or direct.rule_id in _IN_PART
+    }
     seen: dict[Tactic, _Outcomes] = {
         "encrypted_dns": _encrypted_dns(members, around),
         **_families(members, around),

@@ -55,6 +55,7 @@ class FailedError(Exception):
 def measure(scenario: Scenario, authorities: Authorities) -> Kept:
     """Run one scenario under the packet engine with the prober of this checkout."""
     cell = Cell(scenario.name, "middlebox", 0.0, RTT_S, SEED)
+    scenario = scenario.without_ways()
     with middlebox_stage(scenario, line_of(scenario, cell), SEED, authorities) as stage:
         words = [sys.executable, "-m", "probe.cli.main", "check", stage.targets]
         words += ["--results", stage.results, "--format", "json", "--quiet"]

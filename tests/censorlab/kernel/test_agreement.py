@@ -29,7 +29,7 @@ from ..scenarios.signature import Facts, differences, observe  # noqa: TID252  a
 pytestmark = pytest.mark.netns
 
 AT_ONCE = 8
-SCENARIOS = {one.name: one for one in all_scenarios() if expressible(one) is None}
+SCENARIOS = {one.name: one.without_ways() for one in all_scenarios() if expressible(one) is None}
 BY_CONNECTION = [
     name for name, one in SCENARIOS.items() if not all(map(is_about_places, one.rules))
 ]
