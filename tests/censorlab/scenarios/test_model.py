@@ -27,8 +27,8 @@ PROXIES_ARE_NOT_IN_THE_TOWN_YET = {"proxy_block"}
 A_PERSONS_OWN = {"none", "socks5", "http_connect", "mtproxy", "withheld"}
 """The direct way, and proxies, which a person names."""
 
-NEVER_THE_LAST_WAY = {"ipv4", "ipv6", "other_port"}
-"""A host that another family or port reaches is reached: no way around is asked for."""
+NEVER_THE_LAST_WAY = {"ipv4", "ipv6"}
+"""A host that one family reaches is reached; the town has no service with both throughout."""
 
 
 def test_there_are_enough_and_enough_are_benign() -> None:
