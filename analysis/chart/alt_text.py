@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.chart.events import Event
+from analysis.chart.events import Event, event_words
 from analysis.chart.matrix import LAYERS
 from analysis.chart.series import SeriesRow, grouped_rows, value
 from probe.model.verdict import STATES
@@ -19,11 +19,7 @@ def timeline_alt_text(table: pd.DataFrame, events: Sequence[Event] = ()) -> str:
     rows = grouped_rows(table)
     told = " ".join(_told(row, n_days) for row in rows)
     runs = int(table["n"].sum())
-    dated = (
-        " Events: " + "; ".join(f"{event.date} {event.label}" for event in events) + "."
-        if events
-        else ""
-    )
+    dated = " Events: " + "; ".join(event_words(event) for event in events) + "." if events else ""
     return (
         f"{simulated}States by day from {first} to {last}, {_counted(len(rows), 'row')} of target "
         f"and way, {runs} verdicts. {told}{dated}"

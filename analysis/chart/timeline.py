@@ -5,25 +5,24 @@ outlived the other.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from analysis.chart import events as event_marks
-from analysis.chart.days import ticks
 from analysis.chart.events import Event
 from analysis.chart.key import draw_key, key_height
 from analysis.chart.series import draw_labels, grouped_rows, value
 from analysis.chart.sheet import Sheet, clean, sheet, shortened, width_of, wrapped
-from analysis.chart.style import INK, LOOKS, NO_DATA_FACE, NO_DATA_HATCH, RULE, SOFT_INK, settings
+from analysis.chart.style import INK, LOOKS, NO_DATA_FACE, NO_DATA_HATCH, SOFT_INK, settings
+from analysis.chart.time_axis import DayAxis, draw_axis
 from probe.model.verdict import BLOCKED_STATES, State
 from probe.verdict.words import STATE_WORDS
 
-__all__ = ["Event", "timeline"]
+__all__ = ["Event", "draw_banner", "timeline"]
 
 CELL_IN: Final = 0.44
 """Width of a day where there is room: "5/5" at 8 points and a margin."""
@@ -44,29 +43,6 @@ TITLE_IN: Final = 0.75
 CAPTION_LINE_IN: Final = 0.15
 
 
-class Layout(NamedTuple):
-    """Where days and rows lie, in inches from the lower left corner."""
-
-    left: float
-    cell: float
-    n_days: int
-    first: date
-
-    @property
-    def right(self) -> float:
-        """Where the last day ends."""
-        return self.left + self.cell * self.n_days
-
-    @property
-    def has_cell_text(self) -> bool:
-        """Whether a day is wide enough for its numbers."""
-        return self.cell >= CELL_TEXT_IN
-
-    def x(self, day: date) -> float:
-        """Where a day begins."""
-        return self.left + self.cell * (day - self.first).days
-
-
 def timeline(
     table: pd.DataFrame, events: Sequence[Event] = (), *, title: str | None = None, source: str
 ) -> Figure:
@@ -75,8 +51,8 @@ def timeline(
     Args:
         table: one row per day and series, days without data included, with the
             columns of `analysis.query.day_grid`; at least one row.
-        events: drawn at the start of their day; those outside the days are counted
-            in the caption.
+        events: one bar each above the rows, lines at the start of their days; those
+            outside the days are counted in the caption.
         title: a heading; by default one that says what is shown and the span.
         source: who measured what, for the caption.
     """
@@ -89,25 +65,24 @@ def _draw(table: pd.DataFrame, events: Sequence[Event], title: str | None, sourc
     n_days = (last - first).days + 1
     is_simulated = bool(table["lab"].any())
     area = min(max(n_days * CELL_IN, AREA_IN[0]), AREA_IN[1])
-    layout = Layout(MARGIN_IN + LABELS_IN, min(area / n_days, 1.0), n_days, first)
-    inside = [event for event in events if first <= event.date <= last]
-    marks = event_marks.arrange(inside, layout.x, layout.right)
+    layout = DayAxis(MARGIN_IN + LABELS_IN, min(area / n_days, 1.0), n_days, first)
+    width = max(layout.right + MARGIN_IN, LEAST_WIDTH_IN)
+    marks = event_marks.arrange(events, layout, MARGIN_IN, width - MARGIN_IN)
     rows = grouped_rows(table)
     heading = clean(title) if title else f"Blocking and ways around it, {first} to {last}"
-    caption = _caption(table, layout, source, n_outside=len(events) - len(inside))
-    width = max(layout.right + max(MARGIN_IN, marks.overhang + 0.1), LEAST_WIDTH_IN)
+    caption = _caption(table, layout, source, marks.notes)
     heading = shortened(heading, width - 2 * MARGIN_IN, 13, bold=True)
     lines = wrapped(caption, width - 2 * MARGIN_IN, 7.5, 6)
     key_rows = key_height(width - 2 * MARGIN_IN)
     n_groups = len({row.target_id for row in rows})
     plot = len(rows) * (CELL_HEIGHT_IN + STRIP_IN) + (n_groups - 1) * GROUP_GAP_IN
-    below = AXIS_IN + marks.list_height + key_rows + len(lines) * CAPTION_LINE_IN + 2 * MARGIN_IN
+    below = AXIS_IN + marks.key_height + key_rows + len(lines) * CAPTION_LINE_IN + 2 * MARGIN_IN
     height = below + plot + marks.height + TITLE_IN + MARGIN_IN / 2
     page = sheet(width, height, heading)
 
     page.text(MARGIN_IN, height - 0.3, heading, size=13, bold=True)
     if is_simulated:
-        _draw_banner(page, height - 0.56)
+        draw_banner(page, MARGIN_IN, height - 0.56)
     bottom, top = below, below + plot
     y = top
     for number, row in enumerate(rows):
@@ -124,10 +99,10 @@ def _draw(table: pd.DataFrame, events: Sequence[Event], title: str | None, sourc
         )  # fmt: skip
         _draw_row(page, layout, row.cells, y)
     event_marks.draw(page, marks, bottom, top)
-    _draw_axis(page, layout, bottom)
+    draw_axis(page, layout, bottom)
     y = bottom - AXIS_IN
-    event_marks.draw_list(page, marks, MARGIN_IN, y)
-    y -= marks.list_height
+    event_marks.draw_key(page, marks, MARGIN_IN, y)
+    y -= marks.key_height
     draw_key(page, MARGIN_IN, y - 0.12, width - 2 * MARGIN_IN)
     y -= key_rows + 0.12
     for number, line in enumerate(lines):
@@ -137,9 +112,10 @@ def _draw(table: pd.DataFrame, events: Sequence[Event], title: str | None, sourc
     return page.figure
 
 
-def _draw_banner(page: Sheet, y: float) -> None:
+def draw_banner(page: Sheet, x: float, y: float) -> None:
+    """Say that nothing here is of a real network."""
     page.text(
-        MARGIN_IN, y, "SIMULATED NETWORK: these days say nothing about any real network",
+        x, y, "SIMULATED NETWORK: these days say nothing about any real network",
         size=9, bold=True, colour="#8a3b00",
     )  # fmt: skip
 
@@ -154,7 +130,7 @@ def _phases(cells: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield list(days)
 
 
-def _draw_row(page: Sheet, layout: Layout, cells: Sequence[dict[str, Any]], y: float) -> None:
+def _draw_row(page: Sheet, layout: DayAxis, cells: Sequence[dict[str, Any]], y: float) -> None:
     base = y + STRIP_IN
     for days in _phases(cells):
         first = days[0]
@@ -174,7 +150,7 @@ def _draw_row(page: Sheet, layout: Layout, cells: Sequence[dict[str, Any]], y: f
             )
         if state is None:
             _draw_no_data(page, x, width, base)
-        elif layout.has_cell_text:
+        elif layout.cell >= CELL_TEXT_IN:
             for cell in days:
                 _draw_cell(page, layout, cell, state, base)
         elif width > 0.16:
@@ -208,7 +184,7 @@ def _draw_no_data(page: Sheet, x: float, width: float, base: float) -> None:
 
 
 def _draw_cell(
-    page: Sheet, layout: Layout, cell: dict[str, Any], state: State, base: float
+    page: Sheet, layout: DayAxis, cell: dict[str, Any], state: State, base: float
 ) -> None:
     x = layout.x(cell["day"])
     middle = x + layout.cell / 2
@@ -225,7 +201,7 @@ def _draw_cell(
     page.text(middle, base + 0.09, f"n={cell['n']}", size=6.5, ha="center", halo=halo)
 
 
-def _draw_corner(page: Sheet, layout: Layout, cell: dict[str, Any], base: float) -> None:
+def _draw_corner(page: Sheet, layout: DayAxis, cell: dict[str, Any], base: float) -> None:
     """Mark a day whose runs differ in state."""
     right = layout.x(cell["day"]) + layout.cell
     top = base + CELL_HEIGHT_IN
@@ -264,24 +240,14 @@ def _strip_words(state: State, mechanism: str | None) -> list[str]:
     return [f"cause unclear, like {mechanism}", f"like {mechanism}"]
 
 
-def _draw_axis(page: Sheet, layout: Layout, bottom: float) -> None:
-    page.line((layout.left, layout.right), (bottom, bottom), colour=RULE, width=0.8, dash="-")
-    for tick in ticks(layout.first, layout.n_days, layout.cell):
-        x = layout.x(tick.day) + (layout.cell / 2 if tick.is_centred else 0)
-        page.line((x, x), (bottom, bottom - 0.04), colour=RULE, width=0.8, dash="-")
-        page.text(x, bottom - 0.11, tick.minor, size=7.5, ha="center")
-        if tick.major:
-            page.text(x, bottom - 0.25, tick.major, size=7.5, bold=True, ha="center")
-
-
-def _caption(table: pd.DataFrame, layout: Layout, source: str, *, n_outside: int) -> str:
+def _caption(table: pd.DataFrame, layout: DayAxis, source: str, notes: Sequence[str]) -> str:
     direct = table[table["tactic"] == "none"]
     measured = direct[direct["n"] > 0]["day"].nunique()
     parts = [
         f"Source: {source}.",
         f"{measured} of {layout.n_days} days have data on some target.",
     ]
-    if layout.has_cell_text:
+    if layout.cell >= CELL_TEXT_IN:
         parts.append(
             "In a cell: symbol of the state, members that work of members tried, "
             "n = runs of that day."
@@ -294,6 +260,4 @@ def _caption(table: pd.DataFrame, layout: Layout, source: str, *, n_outside: int
             "the table has them all."
         )
     parts.append("State and numbers are the most frequent of the day, ties to the worse.")
-    if n_outside:
-        parts.append(f"{n_outside} events lie outside these days.")
-    return " ".join(parts)
+    return " ".join([*parts, *notes])

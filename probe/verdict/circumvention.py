@@ -173,36 +173,37 @@ def _other_port(members: Mapping[str, Member], around: Surroundings) -> _Outcome
 def _websocket(direct: Verdict, members: Mapping[str, Member], around: Surroundings) -> _Outcomes:
     """A data centre by its web host, which another target of the service measures.
 
-    The two are one member's by their group's name. A target whose own hosts greet with
-    TLS has no use for it.
+    The two are one member's by their group's name. A target whose own hosts have names
+    has no use for it.
     """
     others: dict[str, list[Observation]] = defaultdict(list)
     for row in around.rows:
         is_other = row.service_id == direct.service_id and row.target_id != direct.target_id
         if is_other and row.role == "test" and row.tactic == "none" and row.follow_up is None:
             others[row.target_id or ""].append(row)
-    theirs: dict[str, list[Observation]] = defaultdict(list)
-    for rows in others.values():
-        if any(row.mtproto_transport == "websocket" for row in rows):
-            for row in rows:
-                theirs[row.member].append(row)
     found: dict[str, _Outcome] = {}
-    for name, member in members.items():
-        bare = all(
-            row.step in {"tcp", "mtproto", "mtproto_key"}
-            for place in member.places
-            for rows in place.attempts
-            for row in rows
-        )
-        if bare and not member.lookups and theirs[name]:
-            asked = tuple(row for row in theirs[name] if row.step == "mtproto") or tuple(
-                row for row in theirs[name] if row.failure is not None
-            )
-            if asked:
-                found[name] = _Outcome(
-                    any(row.step == "mtproto" and row.failure is None for row in asked), asked
-                )
+    for rows in others.values():
+        hosts = gather(rows)
+        for name, member in members.items():
+            host = hosts.get(name)
+            if host is not None and host.lookups and not member.lookups:
+                asked = _web_host(host)
+                if asked:
+                    before = found.get(name, _Outcome(works=False, rows=()))
+                    works = any(row.step == "mtproto" and row.failure is None for row in asked)
+                    found[name] = _Outcome(before.works or works, (*before.rows, *asked))
     return found
+
+
+def _web_host(host: Member) -> tuple[Observation, ...]:
+    """The rows that say whether a web host carries MTProto: its answers, or why it gave none.
+
+    One that connects and is not asked says nothing.
+    """
+    last = [rows[-1] for place in host.places for rows in place.attempts]
+    asked = tuple(row for row in last if row.mtproto_transport == "websocket")
+    is_cut_off = bool(last) and all(row.failure is not None for row in last)
+    return asked or (tuple(last) if is_cut_off else ())
 
 
 def _needs_encrypted_dns(

@@ -10,7 +10,7 @@ from probe.model.observation import Tactic
 from probe.model.verdict import Verdict
 from probe.verdict.judge import judge
 from probe.verdict.words import result_of, three_answers, untested, ways_of
-from verdict.scenes import CONNECTED, OK, RESET_HELLO, SILENT, TIMEOUT, A, clean, twice
+from verdict.scenes import CONNECTED, OK, RESET_HELLO, SILENT, TIMEOUT, A, Steps, clean, twice
 
 HOST = "a.example"
 B, C = "203.0.113.66", "2001:db8:9::9"
@@ -125,15 +125,25 @@ def test_another_port_is_a_way() -> None:
     assert counts(of(scene)["other_port"]) == (0, 1)
 
 
-def test_a_web_socket_stands_in_for_its_data_centre() -> None:
-    """Another target of the service reaches the member of the same name."""
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [((*OK, ("mtproto", None)), (1, 1)), (SILENT, (0, 1)), (CONNECTED, None)],
+    ids=["answers", "silent", "only connects"],
+)
+def test_a_web_socket_stands_in_for_its_data_centre(
+    steps: Steps, said: tuple[int, int] | None
+) -> None:
+    """Another target's host of the same member reaches it, does not, or was not asked."""
     scene = clean()
     twice(scene, *SILENT, member="dc2")
-    web = {"target_id": "a/websocket", "member": "dc2", "mtproto_transport": "websocket"}
-    scene.chain(*OK[:2], ("mtproto", None), address=B, **web)
+    web: dict[str, Any] = {"target_id": "a/websocket", "member": "dc2"}
+    scene.lookup("udp", None, (B,), **web)
+    is_asked = steps[-1][0] == "mtproto"
+    scene.chain(*steps, address=B, **web, mtproto_transport="websocket" if is_asked else None)
     found = {(v.target_id, v.tactic): v for v in judge(scene.rows)}
 
-    assert counts(found["a/web", "websocket"]) == (1, 1)
+    verdict = found.get(("a/web", "websocket"))
+    assert (counts(verdict) if verdict else None) == said
 
 
 def test_together_with_encrypted_dns() -> None:

@@ -1,0 +1,34 @@
+"""What could not be read: every place counted, the first ones kept."""
+
+import re
+from collections import Counter
+from typing import Final
+
+from analysis.load import Fault
+
+MAX_KEPT: Final = 1000
+"""Places that are kept with their reasons. A file of nothing else must not fill memory."""
+
+_MAX_KINDS: Final = 200
+_MAX_REASON: Final = 200
+_VARYING: Final = re.compile(r"'.*'|\".*\"|[0-9]+")
+
+
+class Faults(list[Fault]):
+    """A list of faults that stops growing; ``total`` and ``by_kind`` count them all.
+
+    A kind is a reason without its numbers and quoted values.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+        self.by_kind: Counter[str] = Counter()
+
+    def append(self, fault: Fault, /) -> None:
+        """Count a fault, and keep it if there is room."""
+        self.total += 1
+        kind = _VARYING.sub("…", fault.reason[:_MAX_REASON])
+        self.by_kind[kind if kind in self.by_kind or len(self.by_kind) < _MAX_KINDS else "other"] += 1
+        if len(self) < MAX_KEPT:
+            super().append(fault._replace(reason=fault.reason[:_MAX_REASON]))

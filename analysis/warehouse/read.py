@@ -1,0 +1,45 @@
+"""A warehouse -> Ibis tables in the embedded engine."""
+
+from pathlib import Path
+
+import duckdb
+import ibis
+
+from analysis.warehouse.manifest import ManifestError, read_manifest
+from analysis.warehouse.schema import TABLES, Table, empty_select
+from analysis.warehouse.stage import MEMORY, literal
+
+
+def open_tables(folder: Path, *, threads: int | None = None) -> dict[str, ibis.Table]:
+    """Return each table by its name; one without files has no rows.
+
+    Only files that the manifest lists are read, so a build that goes on meanwhile is not
+    half seen.
+
+    Raises:
+        ManifestError: there is no warehouse, or its manifest cannot be read.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ManifestError(f"{folder}: no warehouse here (manifest.json is missing)")
+    connection = duckdb.connect()
+    connection.execute(f"SET memory_limit = '{MEMORY}'")
+    if threads:
+        connection.execute(f"SET threads = {threads}")
+    for table in TABLES.values():
+        rows = _rows(table, manifest.paths(folder, table.name))
+        connection.execute(f"CREATE VIEW {table.name} AS {rows}").fetchall()
+    engine = ibis.duckdb.from_connection(connection)
+    return {name: engine.table(name) for name in TABLES}
+
+
+def _rows(table: Table, paths: list[Path]) -> str:
+    if not paths:
+        return empty_select(table)
+    files = ", ".join(f"'{literal(path)}'" for path in paths)
+    hive = ", ".join(f"'{column.name}': {column.type}" for column in table.partitions)
+    columns = ", ".join(f'"{column.name}"' for column in table.all_columns)
+    return (
+        f"SELECT {columns} FROM read_parquet([{files}], hive_partitioning = true, "  # noqa: S608
+        f"hive_types = {{{hive}}})"
+    )
