@@ -51,7 +51,7 @@ from probe.plan.cost import step_bytes
 from probe.run.events import Event, Observed, RunFinished, RunStarted
 from probe.run.session import RunResult, Settings, run_check
 from probe.store.writer import StoreError
-from probe.verdict.words import result_of, three_answers, untested
+from probe.verdict.words import n_failing, result_of, three_answers, untested
 
 SEVERITY: Final[tuple[State, ...]] = (
     "ok",
@@ -81,9 +81,7 @@ def check_command(args: argparse.Namespace) -> int:
     say = _subscriber(args, settings, style)
     try:
         result = _run(settings, say)
-    except StoreError as error:
-        raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
-    except TrustError as error:
+    except (StoreError, TrustError) as error:
         raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
     if args.format == "table":
         _print_tables(result, settings, style)
@@ -186,6 +184,7 @@ def _as_document(event: Event) -> dict[str, Any]:
 
 def ways_document(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
     """Return the matrix target x tactic; what was not tested is in it, without a target."""
+    direct = {v.target_id: n_failing(v) for v in verdicts if v.tactic == "none"}
     known = [
         {
             "target_id": verdict.target_id,
@@ -194,6 +193,7 @@ def ways_document(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
             "result": result_of(verdict.n_ok, verdict.n_total),
             "n_ok": verdict.n_ok,
             "n_total": verdict.n_total,
+            "n_failing": direct.get(verdict.target_id, 0),
             "failed_members": verdict.failed_members,
             "with_encrypted_dns": verdict.with_encrypted_dns,
         }
@@ -208,6 +208,7 @@ def ways_document(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
             "result": result_of(0, 0),
             "n_ok": 0,
             "n_total": 0,
+            "n_failing": 0,
             "failed_members": (),
             "with_encrypted_dns": False,
         }

@@ -19,13 +19,14 @@ from probe import __version__
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_OK, CommandError
 from probe.cli.inputs import parse_proxy, read_targets
 from probe.cli.render import Style, answers
+from probe.cli.supervise import run_supervised
 from probe.model.vantage import Vantage
 from probe.model.verdict import Verdict
 from probe.net.api import ProxyAddress
 from probe.net.trio_network import TrioNetwork
 from probe.plan.build import Options
 from probe.run.session import RunResult, Settings, run_check
-from probe.verdict.words import SEEN_ANYWAY
+from probe.store.writer import StoreError
 
 if TYPE_CHECKING:
     from censorlab.history import Phase
@@ -39,7 +40,7 @@ NOON: Final = time(12, 0, tzinfo=UTC)
 def demo_command(args: argparse.Namespace) -> int:
     """Run the demo; exit 1 if a verdict differs from what the lab arranged."""
     try:
-        from analysis.report import write_outputs  # noqa: PLC0415 - extras may be absent
+        from analysis.report import OutputError, write_outputs  # noqa: PLC0415 - extras may be absent
         from censorlab.history import HISTORY  # noqa: PLC0415
         from censorlab.process import LabFailedError, LabProcess  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -60,7 +61,10 @@ def demo_command(args: argparse.Namespace) -> int:
         lab.apply(phase.rules)
         proxies = [parse_proxy(lab.proxy_url)] if phase.proxy else []
         days = [datetime.combine(day, NOON) for day in phase.dates]
-        runs = trio.run(_measure_days, lab.targets_path, results, proxies, days)
+        runs = run_supervised(
+            lambda: _measure_days(lab.targets_path, results, proxies, days),
+            "stopped; what was measured until then is stored",
+        )
         for run in runs:
             differing.extend(_differences(phase, run.verdicts))
         truth.append(_truth_of(phase))
@@ -76,13 +80,20 @@ def demo_command(args: argparse.Namespace) -> int:
                 _say(f"      {'DIFFERS' if wrong else 'as arranged'}: {_states(shown[-1][1])}")
     except LabFailedError as error:
         raise CommandError(EXIT_BAD_INPUT, [f"the lab did not run: {error}"]) from None
+    except StoreError as error:
+        raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
     events = [
         {"date": str(phase.event.date), "label": phase.event.label, "kind": "effective"}
         for phase in HISTORY
     ]
-    (output / "events.json").write_bytes(orjson.dumps(events, option=orjson.OPT_INDENT_2))
-    (output / "truth.json").write_bytes(orjson.dumps(truth, option=orjson.OPT_INDENT_2))
-    paths = write_outputs(results, output / "events.json", output)
+    try:
+        (output / "events.json").write_bytes(orjson.dumps(events, option=orjson.OPT_INDENT_2))
+        (output / "truth.json").write_bytes(orjson.dumps(truth, option=orjson.OPT_INDENT_2))
+        paths = write_outputs(results, output / "events.json", output)
+    except OSError as error:
+        raise CommandError(EXIT_BAD_INPUT, [f"cannot write {output}: {error.strerror}"]) from None
+    except OutputError as error:
+        raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
     _say("")
     blocked = next((pair for pair in reversed(shown) if len(pair[1]) > 2), shown[-1])
     for title, verdicts in (blocked, shown[-1]):
@@ -156,8 +167,7 @@ def _truth_of(phase: "Phase") -> dict[str, object]:
 
 def _differences(phase: "Phase", verdicts: Sequence[Verdict]) -> list[str]:
     """Compare verdicts with what the lab arranged; each line names the phase first."""
-    # Ways that the direct measurement shows by itself follow from it.
-    found = {(v.target_id, v.tactic): v for v in _asked_for(verdicts)}
+    found = {(v.target_id, v.tactic): v for v in verdicts}
     lines = []
     for truth in phase.truths:
         verdict = found.pop((truth.target_id, truth.tactic), None)
@@ -175,16 +185,11 @@ def _differences(phase: "Phase", verdicts: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def _asked_for(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Leave out the ways that nobody asked for."""
-    return [v for v in verdicts if v.tactic == "none" or v.tactic not in SEEN_ANYWAY]
-
-
 def _states(verdicts: Sequence[Verdict]) -> str:
     return "; ".join(
         f"{v.target_id}{'' if v.tactic == 'none' else ' via ' + v.tactic} {v.state}"
         f"{' ' + v.mechanism if v.mechanism else ''} {v.n_ok}/{v.n_total}"
-        for v in _asked_for(verdicts)
+        for v in verdicts
     )
 
 

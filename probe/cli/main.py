@@ -1,7 +1,6 @@
 """Entry point: the command tree, and one place where a command ends."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ from probe.cli.errors import (
 )
 from probe.cli.import_options import add_import_parser
 from probe.cli.lab_options import configure_lab
+from probe.cli.output import StandardOutputError, ReaderGoneError, typed_output
 from probe.cli.proxies_options import add_proxies_parser
 
 STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
@@ -229,21 +229,36 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (docs/exit-codes.md)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    code = EXIT_OK
     try:
-        code = _dispatch(_parsed(words))
-        sys.stdout.flush()
+        with typed_output():
+            code = _ended(words)
+    except ReaderGoneError:
+        # A code that was already known stands: ``check --fail-on blocked | head -1``.
+        return code
+    except StandardOutputError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the room that prints
+        return EXIT_BAD_INPUT
+    return code
+
+
+def _ended(words: list[str]) -> int:
+    """Run one command to its end, good or bad.
+
+    Raises:
+        StandardOutputError: standard output cannot be written.
+    """
+    try:
+        return _dispatch(_parsed(words))
     except CommandError as error:
         return _fail(words, error.exit_code, error.lines)
     except KeyboardInterrupt:
         return _fail(words, EXIT_INTERRUPT, ["interrupted; what was measured is stored"])
-    except BrokenPipeError:
-        # The reader went away (``| head``): its choice, not a failure of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+    except StandardOutputError:
+        raise
     except Exception as error:
         _fail(words, EXIT_BUG, [f"bug in reachwatch: {type(error).__name__}: {error}"])
         raise
-    return code
 
 
 def _wants_json(words: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ from probe.verdict.words import (
     SEEN_ANYWAY,
     STATE_WORDS,
     TACTIC_WORDS,
+    n_failing,
     result_of,
     three_answers,
     untested,
@@ -121,10 +122,15 @@ def ways(verdicts: Sequence[Verdict], style: Style) -> list[str]:
     found = [way for way in ways_of(verdicts) if not way.is_proxy]
     if not found:
         return []
+    failing = {v.target_id: n_failing(v) for v in verdicts if v.tactic == "none"}
     lines = ["  Ways around what fails directly"]
     for way in found:
         result = RESULT_WORDS[result_of(way.n_ok, way.n_total)]
-        parts = [f"{v.target_id} {v.n_ok}/{v.n_total}" for v in way.verdicts]
+        parts = [
+            f"{v.target_id} {v.n_ok}/{v.n_total}"
+            + (f" (of {of} that fail)" if (of := failing.get(v.target_id, 0)) > v.n_total else "")
+            for v in way.verdicts
+        ]
         state: State = "ok" if way.n_ok == way.n_total else "impaired"
         glyph = _GLYPHS[state][1 if style.ascii_only else 0]
         line = f"  {glyph} {way.name:<{_WAY_WIDTH}} {result:<{_RESULT_WIDTH}} {', '.join(parts)}"

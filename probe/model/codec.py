@@ -51,6 +51,8 @@ ADDED_IN_1_2: Final = frozenset(
         "config_endpoints",
         "config_expires",
         "with_encrypted_dns",
+        "failed_ports",
+        "failed_families",
     }
 )
 """The same of schema versions 1.0 and 1.1."""

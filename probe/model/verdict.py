@@ -103,7 +103,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     ``open_rivals`` are explanations that the facts at hand leave standing.
     ``within_hops``: the interference sits no more than so many routers away, as hellos
     show that were sent to die on their way (on request only). ``with_encrypted_dns``: a way
-    around began at addresses that only encrypted resolvers gave.
+    around began at addresses that only encrypted resolvers gave. ``failed_ports`` and
+    ``failed_families``: the part of the way that fails at every member, all of which another
+    part reaches.
     """
 
     target_id: str
@@ -130,5 +132,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     open_rivals: tuple[str, ...] = ()
     evidence: Evidence | None = None
     with_encrypted_dns: bool = False
+    failed_ports: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = ()
+    failed_families: tuple[Literal[4, 6], ...] = ()
     within_hops: Annotated[int, Meta(ge=1, le=255)] | None = None
     summary: str = ""

@@ -6,22 +6,28 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from probe.model.failure import TIMEOUTS
 from probe.model.observation import STEPS, TACTICS, Observation
 from probe.model.step import (
     Chain,
     DnsLookup,
+    EchProbe,
     Http3Request,
     HttpRequest,
+    MtprotoHandshake,
     Owner,
     Plan,
     ProxyHandshake,
     StepSpec,
     TcpConnect,
+    TlsHandshake,
 )
+from probe.model.verdict import BLOCKED_STATES
 from probe.net.api import ProxyAddress
 from probe.run.trial import Trial
 from probe.steps.special_config import FreshEndpoint
 from probe.verdict.judge import judge
+from probe.verdict.parts import is_in_part
 from probe.verdict.resolved import resolve
 from probe.wire.proxy_links import BadLinkError, ProxyLink, Secret, parse_secret
 
@@ -40,8 +46,14 @@ TWO_SYNS_S: Final = 1.6
 _Key = tuple[str, str]
 """A target's id and a member's name."""
 
-PATIENCE_S: Final = 25.0
-"""Two silent attempts of the slowest way fit in; later none is started."""
+PATIENCE_S: Final = 45.0
+"""Later no way is started: hosts of one network are asked two at a time, and a person has
+asked for this and waits."""
+
+SILENCE_S: Final = 2.5
+SILENCE_RTTS: Final = 8
+"""For a hello where the direct way's met silence in all its patience: three
+retransmissions on common systems, and the time that they need."""
 
 
 class Placed(NamedTuple):
@@ -77,17 +89,20 @@ def choose(plan: Plan, trials: Iterable[Trial], rows: Sequence[Observation]) -> 
     for verdict in judge(rows):
         if verdict.tactic != "none" or verdict.control_state == "failed":
             continue
-        for turn, member in enumerate(verdict.failed_members[:MAX_MEMBERS]):
+        in_part = is_in_part(verdict)
+        failing = verdict.failed_members
+        if in_part:
+            failing = tuple(sorted({m for t, m in candidates if t == verdict.target_id}))
+        for turn, member in enumerate(failing[:MAX_MEMBERS]):
             key = (verdict.target_id, member)
+            tried = [t for t in candidates[key] if not (in_part and t.succeeded)]
             names = resolve(lookups[key])
             is_dns = names.leads_astray or verdict.stage == "dns"
-            known = [
-                trial
-                for trial in candidates[key]
-                if not names.encrypted or trial.address in names.encrypted
-            ]
-            is_enough = is_dns and any(trial.succeeded for trial in known)
-            best = max(known or candidates[key], key=_reached, default=None)
+            known = [t for t in tried if not names.encrypted or t.address in names.encrypted]
+            is_enough = is_dns and not in_part and any(trial.succeeded for trial in known)
+            if is_enough and verdict.state not in BLOCKED_STATES:
+                continue  # a resolver that failed for a moment keeps nobody out
+            best = max(known or tried, key=_reached, default=None)
             found.extend(
                 (turn, TACTICS.index(placed.chain.tactic), placed)
                 for placed in _of_member(plan, None if is_enough else best, ways[key])
@@ -123,7 +138,10 @@ def _as_far_as_its_name(plan: Plan, way: Chain) -> Iterator[Placed]:
 
 
 def _shortened(way: Chain, last: Observation | None) -> Chain:
-    """Ask for no more of a page, and wait no longer for a connect, than what fails needs."""
+    """Ask for no more of a page, and wait no longer, than what fails needs."""
+    is_silent = last is not None and last.failure in TIMEOUTS and last.step in {"tls", "mtproto"}
+    rtt_s = (last.tcp_rtt_s or 0.0) if last is not None else 0.0
+    silence_s = SILENCE_S + SILENCE_RTTS * rtt_s
 
     def shorter(step: StepSpec) -> StepSpec:
         match step:
@@ -132,6 +150,8 @@ def _shortened(way: Chain, last: Observation | None) -> Chain:
                 return msgspec.structs.replace(step, max_body_bytes=least)
             case TcpConnect() if last is not None and last.step == "tcp":
                 return msgspec.structs.replace(step, timeout_s=min(step.timeout_s, TWO_SYNS_S))
+            case TlsHandshake() | EchProbe() | MtprotoHandshake() if is_silent:
+                return msgspec.structs.replace(step, timeout_s=min(step.timeout_s, silence_s))
         return step
 
     return msgspec.structs.replace(way, steps=tuple(map(shorter, way.steps)))

@@ -127,6 +127,7 @@ async def mtproto_handshake(
     session: MtprotoSession | None = None
     async with until_silent(connection, spec.timeout_s, network):
         request = conversation.ask(network.wall_clock().timestamp())
+        context.run.nonces.update(conversation.nonces)
         answer = await converse(
             stream, conversation, request, conversation.receive, outcome=outcome, clock=network
         )
@@ -136,7 +137,6 @@ async def mtproto_handshake(
                 session = MtprotoSession(stream, conversation, spec.transport, spec.dc_id, answer)
             case TransportError() | Rejected():
                 outcome.refuse(answer)
-    context.run.nonces.update(conversation.nonces)
     row = context.observe(
         "mtproto",
         t0,

@@ -41,7 +41,10 @@ async def proxy_handshake(
         context.run.trust,
         spec.trust,
     )
-    one = await try_proxy(context.run.network, proxy.link, proxy.address, terms)
+    one = await try_proxy(
+        context.run.network, proxy.link, proxy.address, terms, earlier=context.run.nonces
+    )
+    context.run.nonces.update(one.nonces)
     return context.observe(
         _STEPS[one.phase],
         t0,

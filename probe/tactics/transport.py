@@ -12,7 +12,6 @@ from probe.model.step import (
     HttpRequest,
     MtprotoHandshake,
     StepSpec,
-    TcpConnect,
     TlsHandshake,
 )
 
@@ -52,8 +51,8 @@ def over_quic(chain: Chain, timeout_s: float) -> Chain:
 def _in_transport(chain: Chain, tactic: Tactic, transport: MtprotoTransport) -> Chain:
     steps: tuple[StepSpec, ...] = tuple(
         msgspec.structs.replace(step, transport=transport)
-        for step in chain.steps
         if isinstance(step, MtprotoHandshake)
+        else step
+        for step in chain.steps
     )
-    connect = next(step for step in chain.steps if isinstance(step, TcpConnect))
-    return msgspec.structs.replace(chain, tactic=tactic, steps=(connect, *steps))
+    return msgspec.structs.replace(chain, tactic=tactic, steps=steps)

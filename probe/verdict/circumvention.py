@@ -19,6 +19,7 @@ from probe.verdict.connects import judge_later_silence
 from probe.verdict.controls import Controls
 from probe.verdict.members import Member, Place, gather
 from probe.verdict.pace import is_slow
+from probe.verdict.parts import USUAL_PORT, is_failing_part, is_in_part
 from probe.verdict.resolved import encrypted_lookups, ordinary_lookups, resolve
 from probe.verdict.rules import RULES
 from probe.verdict.surroundings import Surroundings
@@ -27,11 +28,6 @@ from probe.verdict.words import summarise
 
 PROXIES: Final[frozenset[Tactic]] = frozenset({"socks5", "http_connect", "mtproxy"})
 """Ways that the person named: judged for a whole target, like the direct one."""
-
-_USUAL_PORT: Final = 443
-
-_IN_PART: Final = frozenset({"tcp.one_family", "tcp.port_everywhere"})
-"""Rules by which every member is reached, though not by every port or family."""
 
 
 class _Outcome(NamedTuple):
@@ -56,7 +52,9 @@ def judge_tried(rows: Sequence[Observation], around: Surroundings) -> Verdict | 
         places = [place for place in member.places if place.attempts]
         if places or member.lookups:
             found = _outcome(places, around)
-            outcomes[name] = found._replace(rows=(*found.rows, *member.lookups))
+            # On a line that loses much or is slow, a failure is no word on the way.
+            if found.works or not (around.controls.is_lossy or around.controls.is_slow):
+                outcomes[name] = found._replace(rows=(*found.rows, *member.lookups))
     if not outcomes:
         return None
     needs = _needs_encrypted_dns(rows, around, rows[0].target_id)
@@ -69,25 +67,37 @@ def judge_seen(
     """Judge the ways that the direct measurement shows by itself, for members that it fails.
 
     ``rows`` are the target's own of the direct way. Where a part of the way fails at every
-    member, and another part reaches all, that is the way around for all of them.
+    member (`parts`), all of them are asked about, and a way differs from that part in one
+    thing: another port of the failing family, the other family at the failing port.
     """
     if direct.control_state == "failed" or not rows:
         return
-    failing = set(direct.failed_members)
-    members = {
-        name: member
-        for name, member in gather(rows).items()
-        if name in failing or direct.rule_id in _IN_PART
-    }
-    seen: dict[Tactic, _Outcomes] = {
-        "encrypted_dns": _encrypted_dns(members, around),
-        **_families(members, around),
-        "other_port": _other_port(members, around),
-        "websocket": _websocket(direct, members, around),
-    }
+    gathered = gather(rows)
+    seen: dict[Tactic, _Outcomes]
+    if is_in_part(direct):
+        part = {name: _failing_part(member, direct) for name, member in gathered.items()}
+        seen = {
+            **_families(gathered if direct.failed_families else part, around),
+            "other_port": _other_port(part if direct.failed_families else gathered, around),
+            "websocket": _websocket(direct, gathered, around),
+        }
+    else:
+        failing = set(direct.failed_members)
+        members = {name: member for name, member in gathered.items() if name in failing}
+        seen = {
+            "encrypted_dns": _encrypted_dns(members, around),
+            **_families(members, around),
+            "other_port": _other_port(members, around),
+            "websocket": _websocket(direct, members, around),
+        }
     for tactic, outcomes in seen.items():
         if outcomes:
             yield _verdict(rows[0], tactic, outcomes, around.controls)
+
+
+def _failing_part(member: Member, direct: Verdict) -> Member:
+    places = [p for p in member.places if is_failing_part(direct, p.address, p.port)]
+    return Member(member.name, places, member.lookups, member.ways)
 
 
 def _works(place: Place, around: Surroundings) -> bool:
@@ -163,7 +173,7 @@ def _other_port(members: Mapping[str, Member], around: Surroundings) -> _Outcome
     found = {}
     for name, member in members.items():
         ports = {place.port for place in member.places if place.attempts}
-        usual = _USUAL_PORT if _USUAL_PORT in ports else min((p for p in ports if p), default=None)
+        usual = USUAL_PORT if USUAL_PORT in ports else min((p for p in ports if p), default=None)
         others = [p for p in member.places if p.attempts and p.port != usual]
         if others and len(ports) > 1:
             found[name] = _outcome(others, around)
@@ -190,7 +200,7 @@ def _websocket(direct: Verdict, members: Mapping[str, Member], around: Surroundi
                 asked = _web_host(host)
                 if asked:
                     before = found.get(name, _Outcome(works=False, rows=()))
-                    works = any(row.step == "mtproto" and row.failure is None for row in asked)
+                    works = any(row.failure is None for row in asked)
                     found[name] = _Outcome(before.works or works, (*before.rows, *asked))
     return found
 
@@ -200,8 +210,11 @@ def _web_host(host: Member) -> tuple[Observation, ...]:
 
     One that connects and is not asked says nothing.
     """
-    last = [rows[-1] for place in host.places for rows in place.attempts]
-    asked = tuple(row for row in last if row.mtproto_transport == "websocket")
+    attempts = [rows for place in host.places for rows in place.attempts]
+    asked = tuple(
+        rows[-1] for rows in attempts if any(row.mtproto_transport == "websocket" for row in rows)
+    )
+    last = [rows[-1] for rows in attempts]
     is_cut_off = bool(last) and all(row.failure is not None for row in last)
     return asked or (tuple(last) if is_cut_off else ())
 

@@ -1,7 +1,5 @@
 """What happened to the SYN: silence, refusal, or a router's word."""
 
-from typing import Final
-
 from probe.model import failure as failures
 from probe.model.observation import Observation
 from probe.model.verdict import Rival
@@ -118,83 +116,3 @@ def judge_loss(service: str | None, around: Surroundings) -> Finding | None:
     """Packets to one service's networks are lost more often than the controls' are."""
     lost = around.lossy.get(service, ())
     return found("line.lossy_to_service", "throttling", lost) if lost else None
-
-
-_MEMBERS_OF_A_FAMILY: Final = 2
-
-
-def judge_families(members: list[Member]) -> Finding | None:
-    """One address family that fails at every member, all of which work by the other.
-
-    A single member's dead addresses are its operator's affair. Where IPv6 does not work
-    for the controls either, its places are not here.
-    """
-    if len(members) < _MEMBERS_OF_A_FAMILY:
-        return None
-    lost: dict[bool, list[Observation]] = {False: [], True: []}
-    working: dict[bool, list[Observation]] = {False: [], True: []}
-    for member in members:
-        for place in member.places:
-            if place.address is None or not place.attempts:
-                return None
-            is_v6 = ":" in place.address
-            if place.is_ok():
-                working[is_v6] += [r[-1] for r in place.attempts if r[-1].failure is None]
-            else:
-                lost[is_v6] += [row for row in place.failed() if row.step == "tcp"]
-    for is_v6 in (False, True):
-        failing = {row.member for row in lost[is_v6]}
-        if working[is_v6] or not failing >= {member.name for member in members}:
-            continue
-        if not {row.member for row in working[not is_v6]} >= failing:
-            continue
-        is_silent = all(row.failure in failures.TIMEOUTS for row in lost[is_v6])
-        return found(
-            "tcp.one_family",
-            "ip_drop" if is_silent else None,
-            lost[is_v6],
-            passed=working[not is_v6],
-            rivals=(ruled_out("a service that is down", working[not is_v6]),),
-            depends_on_silence=is_silent,
-        )
-    return None
-
-
-def judge_ports(members: list[Member]) -> Finding | None:
-    """One port that fails at every member, all of which work by another port.
-
-    A single member's closed port is its operator's affair.
-    """
-    closed: dict[int, list[Observation]] = {}
-    working: list[Observation] = []
-    ports_of: list[set[int]] = []
-    for member in members:
-        failing: dict[int, list[Observation]] = {}
-        passing: set[int] = set()
-        for place in member.places:
-            if place.port is None or not place.attempts:
-                continue
-            lost = [row for row in place.failed() if row.step == "tcp"]
-            if place.is_ok():
-                passing.add(place.port)
-                working += [rows[-1] for rows in place.attempts if rows[-1].failure is None]
-            elif lost:
-                failing.setdefault(place.port, []).extend(lost)
-        shut = {port: rows for port, rows in failing.items() if port not in passing}
-        if not shut or not passing:
-            return None
-        ports_of.append(set(shut))
-        for port, rows in shut.items():
-            closed.setdefault(port, []).extend(rows)
-    common = set.intersection(*ports_of) if len(ports_of) > 1 else set()
-    if not common:
-        return None
-    failed = [row for port in sorted(common) for row in closed[port]]
-    return found(
-        "tcp.port_everywhere",
-        "port_block",
-        failed,
-        passed=working,
-        rivals=(ruled_out("addresses dropped as a whole", working),),
-        depends_on_silence=all(row.failure in failures.TIMEOUTS for row in failed),
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from probe.model.observation import Observation, Step
 from probe.model.verdict import Evidence, Mechanism, Rival, State
@@ -18,6 +19,8 @@ class Finding:
     rivals: tuple[Rival, ...] = ()
     evidence: Evidence | None = None
     depends_on_silence: bool = False
+    failed_ports: tuple[int, ...] = ()
+    failed_families: tuple[Literal[4, 6], ...] = ()
 
     @property
     def state(self) -> State:

@@ -19,16 +19,15 @@ from probe.verdict import RULES_VERSION
 from probe.verdict.circumvention import PROXIES, judge_seen, judge_tried
 from probe.verdict.connects import (
     judge_connect,
-    judge_families,
     judge_later_silence,
     judge_loss,
-    judge_ports,
 )
 from probe.verdict.controls import Controls, assess
 from probe.verdict.finding import Finding, found
 from probe.verdict.hellos import judge_hello, within_hops
 from probe.verdict.lookups import judge_lookups
 from probe.verdict.members import Member, Place, gather
+from probe.verdict.parts import judge_families, judge_ports
 from probe.verdict.protocols import judge_mtproto, judge_ways
 from probe.verdict.rules import RULES
 from probe.verdict.surroundings import Surroundings, survey
@@ -63,10 +62,14 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
         is_proxy = row.tactic in PROXIES
         by_target[row.target_id, row.tactic, row.proxy_id if is_proxy else None].append(row)
     judged: list[Verdict] = []
+    # What shows by itself of ways is an answer to a question that was asked.
+    are_asked = any(key[1] not in {"none", *PROXIES} for key in by_target)
     for key, own in by_target.items():
         if key[1] == "none":
             direct = _judge_target(own, around)
-            judged += [direct, *judge_seen(direct, own, around)]
+            judged.append(direct)
+            if are_asked:
+                judged += judge_seen(direct, own, around)
         elif key[1] in PROXIES:
             judged.append(_judge_target(own, around))
         elif (tried := judge_tried(own, around)) is not None:
@@ -146,7 +149,11 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         rule_id = "target.partial"
     elif not failed and first.tactic == "none":
         own = [member for member in members.values() if not member.is_empty()]
-        finding = judge_ports(own) or judge_families(own) or judge_ways(own, around)
+        finding = (
+            judge_ports(own)
+            or judge_families(own, lambda place, member: judge_place(place, member, around))
+            or judge_ways(own, around)
+        )
         if finding is not None:
             state, rule_id = finding.state, finding.rule_id
         elif (finding := judge_loss(first.service_id, around)) is not None:
@@ -176,6 +183,8 @@ def _judge_target(rows: Sequence[Observation], around: Surroundings) -> Verdict:
         controls_total=controls.n_total,
         layers=_layers(members.values()),
         failed_members=tuple(failed),
+        failed_ports=finding.failed_ports if finding else (),
+        failed_families=finding.failed_families if finding else (),
         reasons=finding.reasons if finding else _reasons_of_success(rows, controls),
         rivals=finding.rivals if finding else (),
         open_rivals=_open_rivals(finding) if finding else (),

@@ -17,7 +17,8 @@ def judge_mtproto(place: Place, failed: list[Observation]) -> Finding:
     """Apply the rules to a data centre that connects and does not answer MTProto."""
     own = [row for row in failed if row.step == "mtproto"]
     tried = [*own, *(r for r in place.missed("second_hello") if r.step == "mtproto")]
-    if len(own) < len(failed) or not all(row.failure in _UNHEARD for row in tried):
+    is_silent = all(row.failure in _UNHEARD and not row.received_bytes for row in tried)
+    if len(own) < len(failed) or not is_silent:
         return found("mtproto.other", None, failed)
     if place.passed("second_hello"):
         return found("mtproto.form", "mtproto_drop", own, passed=place.passed("second_hello"))

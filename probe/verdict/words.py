@@ -109,6 +109,8 @@ def summarise(verdict: Verdict) -> str:
         looks = "" if verdict.state in {*BLOCKED_STATES, "ok"} else "looks like: "
         beside = "beside it, " if verdict.state == "ok" else ""
         text += f"; {looks}{beside}{MECHANISM_WORDS[verdict.mechanism]}"
+    if part := part_of(verdict):
+        text += f", {part}"
     if verdict.within_hops is not None:
         text += f", within {verdict.within_hops} hop" + "s" * (verdict.within_hops > 1)
     if verdict.with_encrypted_dns:
@@ -176,6 +178,7 @@ def _how(verdicts: Sequence[Verdict]) -> str:
     parts = [
         f"{v.target_id}: {STATE_WORDS[v.state]}"
         + (f", {MECHANISM_WORDS[v.mechanism]}" if v.mechanism else "")
+        + (f", {part}" if (part := part_of(v)) else "")
         + f" ({v.n_ok}/{v.n_total} work) · rule {v.rule_id}"
         for v in bad[:3]
     ]
@@ -226,6 +229,15 @@ SEEN_ANYWAY: Final = frozenset({"none", "encrypted_dns", "ipv4", "ipv6", "other_
 """Ways that show in the direct measurement."""
 
 
+def part_of(verdict: Verdict) -> str:
+    """Name the part of the way that fails, where another part reaches every member."""
+    ports = ", ".join(map(str, verdict.failed_ports))
+    families = ", ".join(f"IPv{family}" for family in verdict.failed_families)
+    names = [f"over {families}"] if families else []
+    names += [f"at port {ports}"] if ports else []
+    return " ".join(names)
+
+
 class WayAround(NamedTuple):
     """One way and what it came to: ``n_ok`` of ``n_total`` members, or targets of a proxy."""
 
@@ -258,6 +270,12 @@ def result_of(n_ok: int, n_total: int) -> Result:
     if n_ok == n_total:
         return "works"
     return "works_in_part" if n_ok else "does_not"
+
+
+def n_failing(direct: Verdict) -> int:
+    """Count the members that the direct way fails, or fails in part."""
+    is_in_part = bool(direct.failed_ports or direct.failed_families)
+    return direct.n_total if is_in_part else len(direct.failed_members)
 
 
 def untested(verdicts: Sequence[Verdict]) -> list[Tactic]:

@@ -572,7 +572,7 @@ CASES = [
         "mtproto.form", "impaired", "mtproto_drop", 0, 1,
         lambda: mtproto(TIMEOUT, second=None, other=None, acked=1),
     ),
-    Case("tcp.one_family", "impaired", "ip_drop", 2, 2, one_family),
+    Case("target.one_family", "impaired", "ip_drop", 2, 2, one_family),
     Case(
         "mtproto.key", "impaired", None, 0, 1,
         lambda: twice(

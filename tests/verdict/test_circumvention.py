@@ -16,8 +16,14 @@ HOST = "a.example"
 B, C = "203.0.113.66", "2001:db8:9::9"
 
 
+def asked(scene: Scene) -> Scene:
+    """Ways are tried in the run, at some other target."""
+    return scene.chain(*OK, address=B, tactic="tls12", target_id="b/other", member="b.example")
+
+
 def of(scene: Scene) -> dict[Tactic, Verdict]:
-    return {v.tactic: v for v in judge(scene.rows) if v.tactic != "none"}
+    rows = asked(scene).rows
+    return {v.tactic: v for v in judge(rows) if v.tactic != "none" and v.target_id == "a/web"}
 
 
 def counts(verdict: Verdict) -> tuple[int, int]:
@@ -117,6 +123,75 @@ def test_the_other_family_is_a_way() -> None:
     assert counts(found["ipv6"]) == (0, 1)
 
 
+def two_members(*chains: tuple[Steps, str, int]) -> Scene:
+    """Two members with the same places: steps at an address of a family and a port."""
+    scene = Scene("any_of").controls(None, None).controls(None, None, ip_version=6)
+    for number, member in enumerate(("dc1", "dc2"), 1):
+        for steps, prefix, port in chains:
+            address = f"{prefix}{number}"
+            twice(
+                scene,
+                *steps,
+                address=address,
+                member=member,
+                port=port,
+                endpoint_id=f"{address}:{port}",
+                ip_version=6 if ":" in address else 4,
+            )
+    return scene
+
+
+V4, V6 = "149.154.167.", "2001:67c:4e8::"
+
+
+def test_a_family_that_fails_everywhere_leaves_the_other_as_the_way() -> None:
+    """Another port of the failing family is none; one of the other family is no other port."""
+    scene = two_members((SILENT, V4, 443), (SILENT, V4, 80), (OK, V6, 443), (OK, V6, 80))
+
+    (direct,) = (v for v in judge(scene.rows) if v.tactic == "none")
+    found = of(scene)
+
+    assert (direct.rule_id, direct.failed_families) == ("target.one_family", (4,))
+    assert "over IPv4" in direct.summary
+    assert counts(found["ipv6"]) == (2, 2)
+    assert counts(found["ipv4"]) == counts(found["other_port"]) == (0, 2)
+    assert "encrypted_dns" not in found
+
+
+def test_a_port_that_fails_everywhere_leaves_another_as_the_way() -> None:
+    """Neither family reaches the failing port."""
+    scene = two_members((SILENT, V4, 443), (OK, V4, 80), (SILENT, V6, 443), (OK, V6, 80))
+
+    (direct,) = (v for v in judge(scene.rows) if v.tactic == "none")
+    found = of(scene)
+
+    assert (direct.rule_id, direct.failed_ports) == ("tcp.port_everywhere", (443,))
+    assert "at port 443" in direct.summary
+    assert counts(found["other_port"]) == (2, 2)
+    assert counts(found["ipv4"]) == counts(found["ipv6"]) == (0, 2)
+
+
+def test_a_port_that_nobody_needs_asks_for_no_way() -> None:
+    """The usual port works everywhere."""
+    scene = two_members((OK, V4, 443), (SILENT, V4, 5222))
+
+    assert of(scene) == {}
+
+
+def test_a_hello_cut_off_over_one_family_is_found() -> None:
+    """Of a single host too, where the contrast at that address passes."""
+    scene = Scene().controls(None, None).controls(None, None, ip_version=6)
+    twice(scene, *RESET_HELLO, address=A, member=HOST, ip_version=4)
+    for _ in range(2):
+        scene.beside("other_name", *OK, address=A, member=HOST)
+    scene.chain(*OK, address=C, member=HOST, ip_version=6)
+
+    (direct,) = (v for v in judge(scene.rows) if v.tactic == "none")
+
+    assert (direct.state, direct.mechanism) == ("impaired", "sni_rst")
+    assert (direct.n_ok, direct.failed_families) == (1, (4,))
+
+
 def test_another_port_is_a_way() -> None:
     """Members that are silent at 443 and answer at another port."""
     scene = clean()
@@ -140,7 +215,7 @@ def test_a_web_socket_stands_in_for_its_data_centre(
     scene.lookup("udp", None, (B,), **web)
     is_asked = steps[-1][0] == "mtproto"
     scene.chain(*steps, address=B, **web, mtproto_transport="websocket" if is_asked else None)
-    found = {(v.target_id, v.tactic): v for v in judge(scene.rows)}
+    found = {(v.target_id, v.tactic): v for v in judge(asked(scene).rows)}
 
     verdict = found.get(("a/web", "websocket"))
     assert (counts(verdict) if verdict else None) == said

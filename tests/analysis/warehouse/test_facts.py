@@ -1,0 +1,185 @@
+"""OONI's rows become the facts that the prober's own importer makes of them."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pytest
+
+import ooni_measurements as ooni
+from analysis.warehouse import build, open_tables
+from analysis.warehouse.document import document
+from analysis.warehouse.failure_class import ALL, CLASSES, class_sql
+from analysis.warehouse.schema import TABLES
+from probe.model.failure import FAILURES
+from probe.store.from_ooni.convert import convert
+from probe.store.from_ooni.measurement import parse
+
+
+def tables(tmp_path: Path, *measurements: bytes) -> dict[str, list[dict[str, Any]]]:
+    source = tmp_path / "x.jsonl"
+    source.write_bytes(b"\n".join(measurements))
+    assert not build([source], tmp_path / "w", threads=1).faults
+    return {
+        name: table.to_pyarrow().to_pylist() for name, table in open_tables(tmp_path / "w").items()
+    }
+
+
+def one_line(path: Path) -> bytes:
+    return orjson.dumps(orjson.loads(path.read_bytes()))
+
+
+MADE_UP = [orjson.dumps(one) for one in ooni.one_of_each()]
+
+
+def check_against_importer(tmp_path: Path, measurement: bytes) -> None:
+    rows = tables(tmp_path, measurement)["observations"]
+    expected = [row for row in convert(parse(measurement)).rows if row.role == "test"]
+
+    def connects(found: Any, get: Any) -> Counter[Any]:
+        return Counter(
+            tuple(get(row, name) for name in ("target_id", "address", "port", "failure"))
+            for row in found
+            if get(row, "step") == "tcp"
+        )
+
+    assert connects(rows, dict.get) == connects(expected, getattr)
+    assert {row["target_id"] for row in rows if row["step"] != "dns"} == {
+        row.target_id for row in expected if row.step != "dns"
+    }
+    assert {(row["hostname"], row["failure"]) for row in rows if row["step"] == "dns"} >= {
+        (row.hostname, row.failure)
+        for row in expected
+        if row.step == "dns" and row.resolver_id != "test-helper" and row.target_id is not None
+    }
+
+
+@pytest.mark.parametrize("number", range(len(MADE_UP)))
+def test_made_up_measurements_agree_with_the_importer(tmp_path: Path, number: int) -> None:
+    """The same connects, targets and lookups, by two programs with nothing in common."""
+    check_against_importer(tmp_path, MADE_UP[number])
+
+
+def test_real_measurements_agree_with_the_importer(tmp_path: Path) -> None:
+    """The same of OONI's own."""
+    for number, path in enumerate(ooni.all_real()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        check_against_importer(folder, one_line(path))
+
+
+def test_a_real_block_of_telegrams_web_is_seen(tmp_path: Path) -> None:
+    """Data centres work, one way to the web client timed out and one did not."""
+    path = ooni.real("telegram_RU_AS8402_20221109.json")
+    found = {row["target_id"]: row for row in tables(tmp_path, one_line(path))["measurements"]}
+
+    assert (found["telegram/dc_pool"]["n_ok"], found["telegram/dc_pool"]["n_total"]) == (5, 5)
+    assert found["telegram/web"]["http_failure"] == "generic_timeout_error"
+    assert found["telegram/web"]["http_ok"] < found["telegram/web"]["http_total"]
+
+
+def summary(tmp_path: Path, **test_keys: Any) -> dict[str, Any]:
+    measurement = orjson.dumps(ooni.measurement("web_connectivity", **test_keys))
+    (row,) = tables(tmp_path, measurement)["measurements"]
+    return row
+
+
+def test_a_name_that_fails_is_a_failed_member(tmp_path: Path) -> None:
+    """No connect was tried: the lookup is what failed."""
+    row = summary(
+        tmp_path,
+        queries=[{"hostname": "a.example", "query_type": "A", "failure": "dns_nxdomain_error"}],
+    )
+
+    assert (row["outcome"], row["failed_step"], row["failure"], row["failure_class"]) == (
+        "failed", "dns", "dns_nxdomain_error", "dns",
+    )  # fmt: skip
+
+
+def test_a_name_alone_says_nothing_of_its_host(tmp_path: Path) -> None:
+    """Found, but nothing was tried there: no data, never fine."""
+    row = summary(tmp_path, queries=[ooni.query("a.example", "192.0.2.1")])
+
+    assert (row["outcome"], row["n_total"], row["dns_ok"]) == ("no_data", 0, 1)
+
+
+def test_one_way_that_works_is_enough_and_the_rest_is_counted(tmp_path: Path) -> None:
+    """An address that fails beside one that works makes no member fail."""
+    row = summary(
+        tmp_path,
+        queries=[ooni.query("a.example", "192.0.2.1", "2001:db8::1")],
+        tcp_connect=[
+            {"ip": "192.0.2.1", "port": 443, "status": {"success": True, "failure": None}},
+            {"ip": "2001:db8::1", "port": 443,
+             "status": {"success": False, "failure": "network_unreachable"}},
+        ],
+    )  # fmt: skip
+
+    assert (row["outcome"], row["tcp_ok"], row["tcp_total"]) == ("ok", 1, 2)
+    assert row["tcp_failure"] == "network_unreachable"
+
+
+def test_failures_that_differ_are_mixed(tmp_path: Path) -> None:
+    """No one of them stands for all."""
+    row = summary(
+        tmp_path,
+        tcp_connect=[
+            {"ip": "192.0.2.1", "port": 443, "status": {"success": False, "failure": failure}}
+            for failure in ("connection_reset", "generic_timeout_error")
+        ],
+    )  # fmt: skip
+
+    assert (row["failure"], row["failure_class"]) == ("mixed", "mixed")
+
+
+def test_what_could_identify_is_not_kept(tmp_path: Path) -> None:
+    """Neither the report, the resolver's address, seconds, nor addresses in texts."""
+    secret = "203.0.113.77"
+    measurement = ooni.telegram() | {
+        "report_id": f"20240101T000000Z_{secret}",
+        "probe_ip": secret,
+        "resolver_ip": secret,
+        "measurement_start_time": "2024-03-01 10:00:59",
+    }
+    keys = measurement["test_keys"]
+    keys["requests"][0]["failure"] = f"unknown_failure: read tcp {secret}:5->192.0.2.1:443"
+    keys["requests"][0]["response"] = {
+        "code": 403, "body": f"<title>Blocked for {secret}, customer 12345678</title>",
+    }  # fmt: skip
+    found = tables(tmp_path, orjson.dumps(measurement))
+
+    assert secret not in repr(found)
+    assert "12345678" not in repr(found)
+    assert {row["start_time"] for row in found["measurements"]} == {datetime(2024, 3, 1, 10, 0)}
+    assert any(row["failure"] == "unknown_failure: other" for row in found["observations"])
+
+
+def test_every_failure_string_has_a_class() -> None:
+    """Ours are in one table; each gets a word from the list, and its own if it has one."""
+    for text in FAILURES:
+        (found,) = duckdb.sql(f"SELECT {class_sql('f')} FROM (SELECT '{text}' AS f)").fetchall()[0]
+        assert found in ALL
+        own = [name for name, strings in CLASSES.items() if text in strings]
+        assert found == own[0] if own else found not in CLASSES
+
+
+def test_tables_page_is_that_of_the_definition() -> None:
+    """docs/tables.md says what the files hold."""
+    page = Path(__file__).resolve().parents[3] / "docs" / "tables.md"
+    assert page.read_text() == document()
+
+
+def test_files_hold_the_columns_of_the_definition(tmp_path: Path) -> None:
+    """Names and types, in order."""
+    tables(tmp_path, *MADE_UP)
+    for name in ("observations", "measurements"):
+        path = next((tmp_path / "w" / name).rglob("*.parquet"))
+        described = duckdb.sql(
+            f"DESCRIBE SELECT * FROM read_parquet('{path}', hive_partitioning = false)"
+        ).fetchall()
+        assert [row[:2] for row in described] == [
+            (column.name, column.type) for column in TABLES[name].columns
+        ]
