@@ -113,7 +113,7 @@ def _request(url: str, code: int, rng: random.Random, failure: str | None) -> di
 
 def lines(n: int, seed: int, *, n_days: int = 60, failing: float = 0.3) -> Iterator[bytes]:
     """Yield so many measurements as lines, in no order of time."""
-    rng = random.Random(seed)  # noqa: S311 - made-up data
+    rng = random.Random(seed)
     for number in range(n):
         yield orjson.dumps(measurement(number, rng, n_days, failing)) + b"\n"
 

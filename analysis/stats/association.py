@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +62,7 @@ def lagged_association(
     max_lag: int,
     block: int,
     rng: np.random.Generator,
+    *,
     level: float = 0.95,
 ) -> Association:
     """Correlate two series that are detrended already, at lags from -max_lag to max_lag.
@@ -80,7 +82,7 @@ def lagged_association(
         raise ValueError(f"{x.size} cells are too few for blocks of {block} and lags of {max_lag}")
     lags = np.arange(-max_lag, max_lag + 1)
     late = np.full((lags.size, x.size), np.nan)
-    for row, lag in enumerate(lags):
+    for row, lag in enumerate(range(-max_lag, max_lag + 1)):
         late[row, max(-lag, 0) : x.size - max(lag, 0)] = y[max(lag, 0) : x.size + min(lag, 0)]
     correlation, elasticity, pairs = _moments(x, late)
     starts = rng.integers(0, x.size - block + 1, (_REPLICATES, -(-x.size // block)))
@@ -92,7 +94,11 @@ def lagged_association(
     reach = np.full(z.size, np.nan)
     if np.isfinite(z).any():
         highest = np.nanmax(np.abs(deviation[:, np.isfinite(z)] / spread[np.isfinite(z)]), axis=1)
-        reach = np.quantile(highest, level) * spread
+        # Few blocks are few degrees of freedom, and drawing whole ones varies less than the
+        # series did (Künsch's factor).
+        half, blocks = (1 + level) / 2, x.size / block
+        few = stats.t.ppf(half, max(blocks - 1, 1)) / stats.norm.ppf(half)
+        reach = np.quantile(highest, level) * spread * few / np.sqrt(1 - min(1 / blocks, 0.5))
     return Association(
         lags, correlation, np.tanh(z - reach), np.tanh(z + reach), elasticity, pairs, level
     )

@@ -17,8 +17,8 @@ Floats = NDArray[np.float64]
 
 _SHARES: Final = 200
 _RHOS: Final = 14
-_NO_RHO_WEIGHT: Final = 3
-"""Prior weight of independent measurements, in steps of rho."""
+_NO_RHO_WEIGHT: Final = 1
+"""Prior weight of independence, in steps of rho."""
 
 _TINY_RHO: Final = 1e-7
 
@@ -43,8 +43,7 @@ def posterior(k: Floats, n: Floats, rho: float | None = None) -> Posterior:
     """Return the posterior, given failures and measurements of each group (none empty).
 
     The prior is Jeffreys' for the share, and for rho one that prefers little: each step of
-    ``rho ** (2/3)`` alike, independence weighing as much as three of them. A known ``rho``
-    replaces it.
+    ``rho ** (2/3)`` alike, and independence like one of them. A known ``rho`` replaces it.
     """
     groups, measurements, failed = k.size, n.sum(), k.sum()
     # Equal steps of arcsin(sqrt(share)) are Jeffreys' prior, and as fine as the data near 0 and 1.

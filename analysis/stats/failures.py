@@ -107,7 +107,7 @@ def _elsewhere(share: Floats) -> Floats:
     """Return the median share of the other countries; NaN where no other measured."""
     others = np.full(share.shape, np.nan)
     for column in range(share.shape[1]):
-        rest = np.ma.masked_invalid(np.delete(share, column, axis=1))
-        if rest.shape[1]:
-            others[:, column] = np.ma.median(rest, axis=1).filled(np.nan)
+        rest = np.delete(share, column, axis=1)
+        known = ~np.isnan(rest).all(axis=1)
+        others[known, column] = np.nanmedian(rest[known], axis=1)
     return others

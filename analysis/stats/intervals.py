@@ -46,7 +46,12 @@ class ProbeShare:
     n_effective: float
 
 
-def _checked(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
+def checked(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
+    """Return failures and measurements as arrays of one shape.
+
+    Raises:
+        ValueError: not 0 <= k <= n, or shapes that do not go together.
+    """
     failed, total = (
         np.array(counts)
         for counts in np.broadcast_arrays(np.asarray(k, float), np.asarray(n, float))
@@ -67,10 +72,12 @@ def jeffreys(k: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Shares:
     Raises:
         ValueError: not 0 <= k <= n, or shapes that do not go together.
     """
-    failed, total = _checked(k, n)
+    failed, total = checked(k, n)
     low, high = (
         np.array(bound, float)
-        for bound in proportion_confint(failed, total, alpha=1 - level, method="jeffreys")
+        for bound in proportion_confint(
+            failed, np.where(total > 0, total, 1.0), alpha=1 - level, method="jeffreys"
+        )
     )
     low[failed == 0] = 0.0
     high[failed == total] = 1.0
@@ -87,7 +94,7 @@ def intraclass_correlation(k: ArrayLike, n: ArrayLike) -> float:
     Raises:
         ValueError: not 0 <= k <= n.
     """
-    failed, total = _checked(k, n)
+    failed, total = checked(k, n)
     failed, total = failed[total > 0], total[total > 0]
     groups, measurements = total.size, total.sum()
     if groups < 2 or measurements <= groups:
@@ -117,7 +124,7 @@ def by_probe(
     Raises:
         ValueError: not 0 <= k <= n, or rho not within 0 to 1.
     """
-    failed, total = _checked(np.ravel(k), np.ravel(n))
+    failed, total = checked(np.ravel(k), np.ravel(n))
     failed, total = failed[total > 0], total[total > 0]
     n_probes, measurements = int(total.size), float(total.sum())
     if rho is not None and not 0 <= rho < 1:

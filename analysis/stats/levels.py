@@ -26,6 +26,9 @@ _FAILURES_PER_BLOCK: Final = 5
 """So many failures in an average block make its share about normal. Trimming single cells of
 three measurements at a base rate of 1 % would trim the base rate away."""
 
+_CHANCE: Final = 0.01
+"""Overdispersion is believed from this p-value on: wrongly believed, it costs hours."""
+
 MAX_RHO: Final = 0.95
 MAX_PHI: Final = 0.9
 
@@ -49,7 +52,7 @@ def as_counts(k: NDArray[np.int_], n: NDArray[np.int_]) -> tuple[Counts, Counts]
     """
     failed, total = np.asarray(k), np.asarray(n)
     if failed.ndim != 1 or failed.shape != total.shape:
-        raise ValueError(f"shapes {failed.shape} and {total.shape}: need one dimension, one length")
+        raise ValueError(f"shapes {failed.shape} and {total.shape}: need one of each")
     for name, values in (("k", failed), ("n", total)):
         if values.size and not (np.isfinite(values).all() and (values == np.floor(values)).all()):
             raise ValueError(f"{name} holds something else than whole numbers")
@@ -59,9 +62,7 @@ def as_counts(k: NDArray[np.int_], n: NDArray[np.int_]) -> tuple[Counts, Counts]
     return failed.astype(np.int64), total.astype(np.int64)
 
 
-def fit_level(
-    k: Counts, n: Counts, *, is_robust: bool = True, noise: Level | None = None
-) -> Level:
+def fit_level(k: Counts, n: Counts, *, is_robust: bool = True, noise: Level | None = None) -> Level:
     """Estimate a level; robustly, without the cells of blocks that stand out.
 
     ``noise`` is a level whose rho and phi hold at least, where cells are too few to tell.
@@ -117,7 +118,7 @@ def _rho(k: Counts, n: Counts, share: float) -> float:
     many = n > 1
     k, n = k[many], n[many]
     pearson = float(((k - n * share) ** 2 / (n * share * (1 - share))).sum())
-    if stats.chi2.sf(pearson, degrees) > 0.05:
+    if stats.chi2.sf(pearson, degrees) > _CHANCE:
         return 0.0
     return float(np.clip((pearson - degrees) / (n - 1).sum(), 0.0, MAX_RHO))
 
@@ -135,13 +136,19 @@ def log_ratio(k: Counts, n: Counts, level: Level, other: float, cap: float) -> F
     """Return each cell's log-likelihood ratio of share ``other`` to the level, within ± cap."""
     most = int(n.max(initial=0)) + 1
     if n.size <= most * most:
-        return np.clip(_log_ratio(k, n, level, other), -cap, cap)
+        return _exact(np.clip(_log_ratio(k, n, level, other), -cap, cap))
     # Few distinct cells: each is worked out once.
     table = np.zeros((most, most))
     total, failed = np.tril_indices(most)
     table[total, failed] = np.clip(_log_ratio(failed, total, level, other), -cap, cap)
-    found: Floats = table.ravel()[n * most + k]
+    found: Floats = _exact(table).ravel()[n * most + k]
     return found
+
+
+def _exact(ratios: Floats) -> Floats:
+    """Round to millionths of a power of two, whose sums are exact in any order and any pieces."""
+    rounded: Floats = np.round(ratios * 2.0**20) / 2.0**20
+    return rounded
 
 
 def _log_ratio(k: Counts, n: Counts, level: Level, new: float) -> Floats:

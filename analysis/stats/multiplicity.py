@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from analysis.stats.intervals import jeffreys
+from analysis.stats.intervals import checked
 
 Floats = NDArray[np.float64]
 
@@ -35,13 +35,13 @@ def onset_p_values(
     Raises:
         ValueError: not 0 <= k <= n.
     """
-    arrays = np.broadcast_arrays(*(np.asarray(a, float) for a in (k_before, n_before)))
-    jeffreys(*arrays), jeffreys(k_after, n_after)
-    failed, total = np.floor(np.asarray(k_after, float)), np.ceil(np.asarray(n_after, float))
-    a, b = arrays[0] + 0.5, arrays[1] - arrays[0] + 0.5
+    k0, n0 = checked(k_before, n_before)
+    k1, n1 = checked(k_after, n_after)
+    failed, total = np.floor(k1), np.ceil(n1)
+    a, b = k0 + 0.5, n0 - k0 + 0.5
     p = stats.betabinom.sf(failed - 1, total, a, b)
     # sf loses its last digits far out; nothing is impossible.
-    return np.where((arrays[1] > 0) & (total > 0), np.clip(p, 1e-300, 1.0), np.nan)
+    return np.where((n0 > 0) & (n1 > 0), np.clip(p, 1e-300, 1.0), np.nan)
 
 
 def select(

@@ -17,56 +17,12 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats.levels import Counts, Floats, Level, as_counts, draw, fit_level, log_ratio
+from analysis.stats.design import Design, thresholds
+from analysis.stats.levels import Counts, Floats, Level, as_counts, fit_level, log_ratio
 
 Direction = Literal["onset", "lifting"]
 
-_SIMULATED_ALARMS: Final = 25
-"""False alarms to see while calibrating: their number is then known to 20 %, and the errors of
-one series' calibrations are independent."""
-
-_MARGIN: Final = 1.4
-"""Aimed at are so many times fewer false alarms than stated: a past is called stable because it
-looks so, and a level is estimated more than once. Measured without it: 0.9 to 1.2 of the rate
-stated (``benchmarks/detection.py``)."""
-
-_PATH_CELLS: Final = 1000
-
 _CREDIBLE: Final = 0.95
-
-
-@dataclass(frozen=True)
-class Design:
-    """What is looked for, and how many false alarms that may cost.
-
-    ``block_share`` is the part of measurements newly blocked that is found fastest; shares from
-    half of it are found, later. ``cells_per_false_alarm`` holds for each direction.
-    ``warm_up`` cells with data are needed before anything is said; ``settle`` after a change
-    before another rise is looked for. ``memory`` cells make the level, so that slow drift is
-    no event. ``cap`` bounds what one cell can say, in nats: a single cell can be a single
-    probe. ``noise`` raises what is looked for to so many standard deviations between cells.
-    """
-
-    block_share: float = 0.25
-    cells_per_false_alarm: float = 2000.0
-    warm_up: int = 168
-    settle: int = 24
-    memory: int = 2000
-    cap: float = 4.0
-    noise: float = 1.5
-
-    def raised(self, level: Level) -> float:
-        """Return the share under the block that is looked for."""
-        return float(min(level.share + self.shift(level), (1 + level.share) / 2))
-
-    def lowered(self, level: Level) -> float:
-        """Return the share after the lifting that is looked for."""
-        return float(max(level.share - self.shift(level), level.share / 4))
-
-    def shift(self, level: Level) -> float:
-        """Return the difference of shares that is looked for."""
-        spread = np.sqrt(level.rho * level.share * (1 - level.share))
-        return float(max(self.block_share * (1 - level.share), self.noise * spread))
 
 
 @dataclass(frozen=True)
@@ -121,16 +77,12 @@ def begin(design: Design, seed: int) -> State:
     return State(design, seed)
 
 
-def detect(
-    k: NDArray[np.int_], n: NDArray[np.int_], design: Design, seed: int
-) -> list[Change]:
+def detect(k: NDArray[np.int_], n: NDArray[np.int_], design: Design, seed: int) -> list[Change]:
     """Run over a whole series."""
     return advance(begin(design, seed), k, n)[1]
 
 
-def advance(
-    state: State, k: NDArray[np.int_], n: NDArray[np.int_]
-) -> tuple[State, list[Change]]:
+def advance(state: State, k: NDArray[np.int_], n: NDArray[np.int_]) -> tuple[State, list[Change]]:
     """Take in the next cells.
 
     Raises:
@@ -181,50 +133,24 @@ def _refitted(state: State, *, is_robust: bool = True) -> State:
 
 
 def _calibrated(state: State) -> State:
-    assert state.level is not None
+    level, design = state.level, state.design
+    assert level is not None
+    wanted: list[float] = []
+    # Too little may be known of this level to call anything above it a rise, and nothing of
+    # the size looked for may be there to be lifted.
+    is_settled = level.n_cells >= design.settle
+    has_liftable = state.base is not None or level.share >= design.shift(level)
+    if is_settled:
+        wanted.append(design.raised(level))
+    if has_liftable:
+        wanted.append(design.lowered(level))
     rng = np.random.default_rng([state.seed, state.at])
-    up, down = thresholds(state.level, state.n, state.design, rng)
-    if state.level.n_cells < state.design.settle:
-        # Too little is known of this level to call anything above it a rise.
-        up = np.inf
-    if state.base is None and state.level.share < state.design.shift(state.level):
-        # Nothing of the size looked for is there to be lifted.
-        down = np.inf
-    return replace(state, threshold_up=up, threshold_down=down)
-
-
-def thresholds(
-    level: Level, n: Counts, design: Design, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Simulate a series at its level; return the thresholds for a rise and for a fall.
-
-    A sum's excursions from zero are alike and independent, so those whose maximum passes a
-    threshold, divided by the cells simulated, are the rate of false alarms.
-    """
-    cells = _SIMULATED_ALARMS * _MARGIN * design.cells_per_false_alarm
-    n_paths = int(np.ceil(cells / _PATH_CELLS))
-    first = rng.integers(0, n.size, n_paths)
-    # The series' own counts, in their order, so that nights and gaps stay what they are.
-    total = n[(first[:, None] + np.arange(_PATH_CELLS)) % n.size]
-    failed = draw(level, total, rng)
-    up, down = (
-        _quantile(log_ratio(failed, total, level, other, design.cap), design.cells_per_false_alarm)
-        for other in (design.raised(level), design.lowered(level))
+    found = thresholds(level, state.n, wanted, design, rng)
+    return replace(
+        state,
+        threshold_up=found[0] if is_settled else np.inf,
+        threshold_down=found[-1] if has_liftable else np.inf,
     )
-    return up, down
-
-
-def _quantile(ratios: Floats, cells_per_false_alarm: float) -> float:
-    # A path starts with a sum of zero; the running minimum then gives Page's sum at once.
-    sums = np.cumsum(ratios, axis=1)
-    sums -= np.minimum(np.minimum.accumulate(sums, axis=1), 0.0)
-    flat = sums.ravel()
-    is_start = flat <= 1e-12
-    is_start[:: ratios.shape[1]] = True
-    highest = np.sort(np.maximum.reduceat(flat, np.flatnonzero(is_start)))
-    allowed = int(flat.size / (cells_per_false_alarm * _MARGIN))
-    # Lattices of few measurements have ties: pass strictly above the last one not allowed.
-    return float(np.nextafter(highest[max(highest.size - allowed - 1, 0)], np.inf))
 
 
 def _watch(state: State, k: Counts, n: Counts) -> _Step:
@@ -244,8 +170,10 @@ def _watch(state: State, k: Counts, n: Counts) -> _Step:
     state = _kept(state, k, n)
     state = replace(state, up=ups[-1], down=downs[-1], until_refit=state.until_refit - taken)
     pending = ups[-1] > state.threshold_up / 2 or downs[-1] > state.threshold_down / 2
-    if state.until_refit <= 0 and not pending:
-        # Half an alarm is no stable past: wait until it has become one, or nothing.
+    has_enough = (state.n > 0).sum() >= min(level.n_cells, design.warm_up)
+    if state.until_refit <= 0 and has_enough and not pending:
+        # Half an alarm is no stable past: wait until it has become one, or nothing. And what
+        # was known before a long gap is better than the first cells after it.
         state = _refitted(state)
     return taken, state, None
 
@@ -258,10 +186,9 @@ def _page(sum_before: float, ratios: Floats) -> Floats:
 
 
 def _changed(state: State, direction: Direction) -> tuple[State, Change]:
-    level, design = state.level, state.design
+    level = state.level
     assert level is not None
-    other = design.raised(level) if direction == "onset" else design.lowered(level)
-    start, first, last, evidence = _dated(state.k, state.n, level, other, design.cap)
+    start, first, last, evidence = _dated(state.k, state.n, level, direction)
     k, n = state.k[start:], state.n[start:]
     after = fit_level(k, n, is_robust=False)
     offset = state.at - state.n.size
@@ -280,26 +207,30 @@ def _changed(state: State, direction: Direction) -> tuple[State, Change]:
     if direction == "onset" and base is None:
         base = (level, state.k[:start], state.n[:start])
     fresh = replace(state, k=k, n=n, up=0.0, down=0.0, base=base)
-    if direction == "lifting" and base is not None:
-        if after.share < (base[0].share + level.share) / 2:
-            # Back to what it was: the old past counts again.
-            kept = np.concatenate([base[1], k]), np.concatenate([base[2], n])
-            fresh = replace(fresh, k=kept[0], n=kept[1], base=None)
-            return _refitted(fresh), change
-    fresh = _refitted(fresh, is_robust=False)
-    return fresh, change
+    if direction == "onset" or base is None or after.share > (base[0].share + level.share) / 2:
+        return _refitted(fresh, is_robust=False), change
+    # Back to what it was: the old past counts again.
+    k, n = np.concatenate([base[1], k]), np.concatenate([base[2], n])
+    return _refitted(replace(fresh, k=k, n=n, base=None)), change
 
 
-def _dated(
-    k: Counts, n: Counts, level: Level, other: float, cap: float
-) -> tuple[int, int, int, float]:
-    """Return the likeliest first cell of a change, its credible interval, and the evidence."""
-    for _ in range(2):
-        tail = np.cumsum(log_ratio(k, n, level, other, cap)[::-1])[::-1]
-        start = int(np.argmax(tail))
-        other = float(np.clip((k[start:].sum() + 0.5) / (n[start:].sum() + 1), 1e-6, 1 - 1e-6))
-    weights = np.exp(tail - tail.max())
+def _dated(k: Counts, n: Counts, level: Level, direction: Direction) -> tuple[int, int, int, float]:
+    """Return the likeliest first cell of a change, its credible interval, and the evidence.
+
+    Each first cell is tried with the share that its own tail shows (generalised likelihood
+    ratio, of effective counts).
+    """
+    worth = 1 / (1 + np.maximum(n - 1, 0) * level.rho)
+    failed, total = (np.cumsum((counts * worth)[::-1])[::-1] for counts in (k, n))
+    share = (failed + 0.5) / (total + 1)
+    is_right = share > level.share if direction == "onset" else share < level.share
+    ratio = failed * np.log(share / level.share)
+    ratio += (total - failed) * np.log((1 - share) / (1 - level.share))
+    ratio = np.where(is_right, ratio, -np.inf)
+    # Empty cells before a change are as likely as its first measured cell, which is taken.
+    start = n.size - 1 - int(np.argmax(ratio[::-1]))
+    weights = np.exp(ratio - ratio[start])
     order = np.argsort(-weights, kind="stable")
     enough = int(np.searchsorted(np.cumsum(weights[order]), _CREDIBLE * weights.sum())) + 1
     inside = order[:enough]
-    return start, int(inside.min()), int(inside.max()), float(tail.max())
+    return start, int(inside.min()), int(inside.max()), float(ratio[start])

@@ -4,7 +4,7 @@ It knows files, their damage and the stored form of tables. It must never judge:
 OONI concluded from its facts is not read, and our verdicts are copied as they are.
 """
 
-from analysis.warehouse.build import Built, build
+from analysis.warehouse.builder import Built, build
 from analysis.warehouse.read import open_tables
 
 __all__ = ["Built", "build", "open_tables"]

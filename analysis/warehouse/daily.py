@@ -11,8 +11,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from analysis.load import Fault
-from analysis.warehouse.ooni import Counts
-from analysis.warehouse.schema import DAILY
+from analysis.warehouse.faults import Faults
+from analysis.warehouse.schema import DAILY, arrow_schema
 from analysis.warehouse.stage import Stage
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -26,20 +26,11 @@ KINDS: Final = {
 
 _MAX_FIELD: Final = 10_000
 _COUNTRY: Final = re.compile(r"-([A-Za-z]{2})\.csv$")
-_SCHEMA: Final = pa.schema(
-    [
-        ("source_file", pa.string()),
-        ("date", pa.date32()),
-        ("probe_cc", pa.string()),
-        ("metric", pa.string()),
-        ("value", pa.float64()),
-        ("source", pa.string()),
-    ]
-)
+_SCHEMA: Final = arrow_schema(DAILY.all_columns)
 
 
-def import_daily(stage: Stage, path: Path, source_file: str, faults: list[Fault]) -> Counts:
-    """Stage a table's readable rows."""
+def import_daily(stage: Stage, path: Path, source_file: str, faults: Faults) -> int:
+    """Stage a table's readable rows; return how many."""
     rows: list[dict[str, Any]] = []
     for item in _rows(path):
         if isinstance(item, Fault):
@@ -48,9 +39,9 @@ def import_daily(stage: Stage, path: Path, source_file: str, faults: list[Fault]
             rows += [{**row, "source_file": source_file} for row in item]
     if rows:
         stage.connection.register("incoming", pa.Table.from_pylist(rows, schema=_SCHEMA))
-        stage.keep(DAILY, "SELECT * FROM incoming")
+        stage.keep(DAILY, "SELECT * FROM incoming", (rows[0]["source"],))
         stage.connection.unregister("incoming")
-    return Counts(0, len(rows))
+    return len(rows)
 
 
 def _rows(path: Path) -> Iterator[list[dict[str, Any]] | Fault]:
@@ -66,34 +57,38 @@ def _rows(path: Path) -> Iterator[list[dict[str, Any]] | Fault]:
         yield Fault(path, 0, error.strerror or type(error).__name__)
         return
     lines = text.splitlines()
-    header = lines[0].split(",")[: len(DAILY.columns) * 10] if lines else []
+    header = lines[0].split(",") if lines else []
     kind = next((kind for kind, names in KINDS.items() if {"date", *names} <= set(header)), None)
     if kind is None:
         yield Fault(path, 1, f"not a table of daily counts (columns of {', '.join(KINDS)})")
         return
     named = _COUNTRY.search(path.name)
     for number, line in enumerate(lines[1:], 2):
-        if line.strip():
-            yield _row(path, number, line, header, kind, named[1].upper() if named else None)
+        if not line.strip():
+            continue
+        try:
+            yield _values(line, header, kind, named[1] if named else "")
+        except (ValueError, csv.Error, StopIteration) as error:
+            yield Fault(path, number, str(error)[:100])
 
 
-def _row(
-    path: Path, number: int, line: str, header: list[str], kind: str, named: str | None
-) -> list[dict[str, Any]] | Fault:
+def _values(line: str, header: list[str], kind: str, named: str) -> list[dict[str, Any]]:
+    """Return one row for each metric.
+
+    Raises:
+        ValueError, csv.Error, StopIteration: it is no line of such a table.
+    """
     if len(line) > _MAX_FIELD:
-        return Fault(path, number, f"a line of more than {_MAX_FIELD} characters")
-    try:
-        values = dict(zip(header, next(csv.reader([line], strict=True)), strict=True))
-        day = date.fromisoformat(values["date"])
-        country = values.get("country", named or "").upper()
-        if not re.fullmatch("[A-Z]{2}", country):
-            raise ValueError(f"not a country: {country[:20]!r}")
-        numbers = {name: float(values[name]) for name in KINDS[kind] if values[name]}
-        for name, value in numbers.items():
-            if not isfinite(value) or value < 0:
-                raise ValueError(f"{name} is {value}")
-    except (ValueError, csv.Error, StopIteration) as error:
-        return Fault(path, number, str(error)[:100])
+        raise ValueError(f"a line of more than {_MAX_FIELD} characters")
+    values = dict(zip(header, next(csv.reader([line], strict=True)), strict=True))
+    day = date.fromisoformat(values["date"])
+    country = values.get("country", named).upper()
+    if not re.fullmatch("[A-Z]{2}", country):
+        raise ValueError(f"not a country: {country[:20]!r}")
+    numbers = {name: float(values[name]) for name in KINDS[kind] if values[name]}
+    for name, value in numbers.items():
+        if not isfinite(value) or value < 0:
+            raise ValueError(f"{name} is {value}")
     return [
         {"date": day, "probe_cc": country, "metric": name, "value": value, "source": kind}
         for name, value in numbers.items()

@@ -6,7 +6,7 @@ not the file. Bounded: at most one line's limit and a few blocks are in memory.
 
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -71,7 +71,7 @@ class Source:
         elif rest.strip():
             yield rest + b"\n"
 
-    def _skipped(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    def _skipped(self, blocks: Iterator[bytes]) -> Generator[bytes, None, bytes]:
         yield b"\n"
         for block in blocks:
             at = block.find(b"\n") + 1

@@ -32,7 +32,6 @@ class Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     mtime_ns: int
     sha256: str
     n_measurements: int
-    n_rows: int
     n_bad: int
 
 

@@ -4,29 +4,32 @@ Lines are first read strictly and together. Only where something is refused are 
 at one by one, so that damage costs time where it is and nowhere else.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
-from typing import Final
+from threading import Lock
+from typing import Final, Self
 
 import duckdb
 
 from analysis.load import Fault
 from analysis.warehouse import ooni_sql
 from analysis.warehouse.lines import Source
-from analysis.warehouse.ooni_shape import columns_sql, problem_of, valid_sql
+from analysis.warehouse.ooni_shape import columns_sql, key_twice, problem_of, valid_sql
 from analysis.warehouse.spool import Marked, Spool, marked_lines
 from analysis.warehouse.stage import Stage, literal
 
 _MAX_SPLITS: Final = 200
-"""Reads spent on one day's lines to find those that only the engine refuses (a key twice, for
-one). What is not found within is refused together: a hostile file costs seconds."""
+"""Reads spent on one day's lines to find those that only the engine refuses; no such line is
+known. What is not found within is refused together: a hostile file costs seconds."""
 
 _Line = tuple[bytes, Marked]
 
 
 class Importer:
-    """Stages files one after another; nothing is whole before ``finish``.
+    """Stages files one after another; nothing is whole before ``finish``. To be used in a ``with``.
 
     ``n_measurements`` and ``n_rows`` count what was staged, the first by ``source_file``.
     """
@@ -39,7 +42,10 @@ class Importer:
         self._spool = Spool(stage.folder)
         self._paths: list[Path] = []
         self._source_files: list[str] = []
-        self._n_splits = 0
+        self._lock = Lock()
+        self._pool = ThreadPoolExecutor(stage.threads)
+        self._running: deque[Future[None]] = deque()
+        stage.run(ooni_sql.SEEN)
 
     def add(self, path: Path, source_file: str, progress: Callable[[int], None]) -> None:
         """Take a file's lines; ``progress`` hears how many bytes are read."""
@@ -58,31 +64,60 @@ class Importer:
                             source.fault(number, problem_of(line) or "$: not on its own line")
                         continue
                 for full in self._spool.add(file, number, line):
-                    self._import(full)
+                    self._start(full)
             progress(source.read_bytes)
 
     def finish(self, progress: Callable[[], None]) -> None:
         """Stage what is left."""
         for full in self._spool.rest():
-            self._import(full)
+            self._start(full)
             progress()
+        self._wait(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Nobody may be at work in the folder when it goes.
+        self._pool.shutdown(cancel_futures=True)
+
+    def _start(self, path: Path) -> None:
+        """Take a day's lines apart beside the reading of more.
+
+        So few rows are one thread's work to the engine; several days at once are not.
+        """
+        self._wait(self._stage.threads)
+        self._running.append(self._pool.submit(self._import, path))
+
+    def _wait(self, most: int) -> None:
+        while len(self._running) > most:
+            self._running.popleft().result()
 
     def _import(self, path: Path) -> None:
-        stage = self._stage
-        self._load(path)
-        path.unlink()
-        for statement in ooni_sql.STATEMENTS:
-            stage.run(
-                statement,
-                {"source_files": self._source_files} if "$source_files" in statement else None,
-            )
-        self.n_rows += stage.keep_steps()
-        for source_file, n in stage.run("SELECT source_file, count(*) FROM meta GROUP BY ALL"):
-            self.n_measurements[source_file] += n
+        stage = self._stage.twin()
+        try:
+            self._load(stage, path)
+            path.unlink()
+            with self._lock:
+                for statement in ooni_sql.META_STATEMENTS:
+                    has_files = "$source_files" in statement
+                    stage.run(
+                        statement, {"source_files": self._source_files} if has_files else None
+                    )
+            for statement in ooni_sql.STEP_STATEMENTS:
+                stage.run(statement)
+            n_rows = stage.keep_steps()
+            counted = stage.run("SELECT source_file, count(*) FROM meta GROUP BY ALL")
+        finally:
+            stage.connection.close()
+        with self._lock:
+            self.n_rows += n_rows
+            for source_file, n in counted:
+                self.n_measurements[source_file] += n
 
-    def _load(self, path: Path) -> None:
-        """Fill table ``raw`` with the good lines; report the bad ones."""
-        if self._read(path):
+    def _load(self, stage: Stage, path: Path) -> None:
+        """Fill ``raw`` and ``steps`` with the good lines; report the bad ones."""
+        if _read(stage, path):
             return
         good: list[_Line] = []
         for line in marked_lines(path):
@@ -91,41 +126,53 @@ class Importer:
                 good.append(line)
             else:
                 self._report(line[1], problem)
-        self._n_splits = 0
-        kept = self._readable(path, good)
+        _write(path, good)
+        if _read(stage, path):
+            return
+        plain: list[_Line] = []
+        for line in good:
+            problem = key_twice(line[1].data)
+            if problem is None:
+                plain.append(line)
+            else:
+                self._report(line[1], problem)
+        kept = self._readable(stage, path, plain, count())
         _write(path, kept)
-        assert self._read(path), "lines that the engine read in parts are refused together"
+        assert _read(stage, path), "lines that the engine read in parts are refused together"
 
     def _report(self, line: Marked, problem: str) -> None:
         self._fault(Fault(self._paths[line.file], line.number, problem))
 
-    def _read(self, path: Path) -> bool:
-        """Read a plain file into ``raw``; False if anything in it is refused."""
-        sql = ooni_sql.raw_sql(literal(path), columns_sql(), self._stage.number)
-        try:
-            self._stage.run(sql)
-        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException):
-            return False
-        [(n_lines, n_bad)] = self._stage.run(
-            f"SELECT count(*), count(*) FILTER (NOT {valid_sql()}) FROM raw"  # noqa: S608 - constants
-        )
-        self._stage.number += n_lines
-        return not n_bad
-
-    def _readable(self, path: Path, lines: Sequence[_Line]) -> list[_Line]:
+    def _readable(
+        self, stage: Stage, path: Path, lines: Sequence[_Line], splits: Iterator[int]
+    ) -> list[_Line]:
         """Return the lines that the engine reads, by halving what it refuses."""
         if not lines:
             return []
         _write(path, lines)
-        self._n_splits += 1
-        if self._read(path):
+        if _read(stage, path):
             return list(lines)
-        if len(lines) == 1 or self._n_splits >= _MAX_SPLITS:
+        if len(lines) == 1 or next(splits) >= _MAX_SPLITS:
             for _, line in lines:
-                self._report(line, "$: refused by the engine's reader, such as a key twice")
+                self._report(line, "$: refused by the engine's reader")
             return []
         middle = len(lines) // 2
-        return [*self._readable(path, lines[:middle]), *self._readable(path, lines[middle:])]
+        return [
+            *self._readable(stage, path, lines[:middle], splits),
+            *self._readable(stage, path, lines[middle:], splits),
+        ]
+
+
+def _read(stage: Stage, path: Path) -> bool:
+    """Read marked lines into ``raw`` and ``steps``; False if anything in them is refused."""
+    try:
+        stage.run(ooni_sql.raw_sql(literal(path), columns_sql()))
+    except (duckdb.InvalidInputException, duckdb.ConversionException):
+        return False
+    if stage.value(f"SELECT count(*) FROM raw WHERE NOT {valid_sql()}"):  # noqa: S608 - constants
+        return False
+    stage.run(ooni_sql.STEPS)
+    return not stage.value(ooni_sql.N_NOT_FINITE)
 
 
 def _write(path: Path, lines: Sequence[_Line]) -> None:

@@ -4,8 +4,11 @@ Nothing else of a measurement enters the engine's memory. The check follows what
 reader refuses, so that a line is bad or good whichever of the two looks at it first.
 """
 
+import json
 import re
+from collections import Counter
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -78,7 +81,7 @@ SHAPE: Final[dict[str, Shape]] = {
 NEEDED: Final = {
     "measurement_start_time": r"20[1-9][0-9]-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9]:.*",
     "probe_cc": r"[A-Z]{2}",
-    "probe_asn": r"AS[0-9]{1,9}",
+    "probe_asn": r"AS[0-9]{1,10}",
     "test_name": r"[a-z0-9_]{1,60}",
 }
 """Without these a measurement has no place in a table. Times outside of 2010 to 2099
@@ -106,6 +109,7 @@ def _type_sql(shape: Shape) -> str:
 def valid_sql() -> str:
     """Return SQL of whether a row of ``read_json`` is a measurement with a place and time."""
     tests = [f"regexp_full_match({name}, '{pattern}')" for name, pattern in NEEDED.items()]
+    tests += ["coalesce(isfinite(test_runtime), true)"]
     tests += ["TRY_CAST(measurement_start_time AS TIMESTAMP) IS NOT NULL", "test_keys IS NOT NULL"]
     return f"COALESCE({' AND '.join(tests)}, false)"
 
@@ -153,6 +157,45 @@ def _problem(value: Any, shape: Shape, path: str) -> str | None:
     return None
 
 
+class _Object(dict[str, Any]):
+    """An object that knows which of its keys were there more than once."""
+
+    twice: frozenset[str] = frozenset()
+
+
+def key_twice(line: bytes) -> str | None:
+    """Say which key that is read stands twice in an object, with its path; slow.
+
+    The engine refuses these; orjson takes the last one.
+    """
+    try:
+        return _twice(json.loads(line, object_pairs_hook=_object), SHAPE, "$")
+    except (ValueError, RecursionError) as error:
+        return f"$: not JSON: {str(error)[:_MAX_SHOWN]}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    found = _Object(pairs)
+    if len(found) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        found.twice = frozenset(name for name, n in counts.items() if n > 1)
+    return found
+
+
+def _twice(value: Any, shape: Shape, path: str) -> str | None:
+    if isinstance(shape, list) and isinstance(value, list):
+        found = (_twice(item, shape[0], f"{path}[{n}]") for n, item in enumerate(value))
+        return next((problem for problem in found if problem), None)
+    if not isinstance(shape, dict) or not isinstance(value, _Object):
+        return None
+    for name, part in shape.items():
+        if name in value.twice:
+            return f"{path}.{name}: twice"
+        if problem := _twice(value.get(name), part, f"{path}.{name}"):
+            return problem
+    return None
+
+
 def _fits(value: Any, kind: str) -> bool:
     """Whether DuckDB's reader casts a value: it takes numbers in strings, and texts of all."""
     if kind == "VARCHAR":
@@ -160,14 +203,14 @@ def _fits(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return True
     if isinstance(value, (int, float)):
-        return kind != "BIGINT" or -(2**63) <= value < 2**63
+        return isfinite(value) and (kind != "BIGINT" or -(2**63) <= value < 2**63)
     if not isinstance(value, str) or kind == "BOOLEAN":
         return kind == "BOOLEAN" and str(value).lower() in {"true", "false"}
     try:
         number = float(value)
     except ValueError:
         return False
-    return kind == "DOUBLE" or abs(number) < 2**63
+    return isfinite(number) and (kind == "DOUBLE" or abs(number) < 2**63)
 
 
 def _kind(value: Any) -> str:

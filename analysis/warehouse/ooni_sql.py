@@ -21,6 +21,8 @@ _DATA_CENTRES: Final = {
 MAX_TEXT: Final = 255
 """Characters of a text that is kept: as long as a name can be."""
 
+# Most URLs have a scheme, a host and a path, and no more: these are split, for patterns cost
+# as much as all else about a row.
 _HOST: Final = r"'^[a-z]+://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]+)'"
 _PORT: Final = r"'^[a-z]+://[^/]*?:([0-9]+)(?:[/?#]|$)'"
 
@@ -28,7 +30,6 @@ _PORT: Final = r"'^[a-z]+://[^/]*?:([0-9]+)(?:[/?#]|$)'"
 def _is_address(name: str) -> str:
     """Return SQL of whether a name is an address: no top-level domain ends with a digit."""
     return f"({name}[-1] BETWEEN '0' AND '9' OR contains({name}, ':'))"
-
 
 
 _TITLE: Final = (
@@ -58,36 +59,47 @@ def failure_sql(failure: str) -> str:
 
 
 def _small(number: str, most: int) -> str:
-    return f"CASE WHEN {number} BETWEEN 0 AND {most} THEN CAST({number} AS INTEGER) END"
+    return f"CASE WHEN {number} BETWEEN 0 AND {most} THEN TRY_CAST({number} AS INTEGER) END"
 
 
 def _hash(*parts: str) -> str:
     return f"left(md5(concat_ws(chr(10), {', '.join(parts)})), 16)"
 
 
-def raw_sql(path: str, columns: str, first_number: int) -> str:
-    """Read one segment. ``n`` numbers measurements within a build."""
+def raw_sql(path: str, columns: str) -> str:
+    """Read one file of marked lines. ``n`` numbers them."""
     return f"""
         CREATE OR REPLACE TEMP TABLE raw AS
-        SELECT row_number() OVER () + {first_number} AS n, *
+        SELECT row_number() OVER () AS n, *
         FROM read_json('{path}', format = 'newline_delimited', columns = {columns},
                        compression = 'uncompressed')"""  # noqa: S608 - our own file's name
 
 
-META: Final = f"""
+_META: Final = f"""
     CREATE OR REPLACE TEMP TABLE meta AS
     SELECT
         n,
         'ooni' AS source,
-        {_hash("report_id", "input", "test_name", "measurement_start_time", "probe_asn",
-               "probe_cc", "test_runtime")} AS measurement_id,
+        {
+    _hash(
+        "report_id",
+        "input",
+        "test_name",
+        "measurement_start_time",
+        "probe_asn",
+        "probe_cc",
+        "test_runtime",
+    )
+} AS measurement_id,
         list_extract($source_files, rw_file + 1) AS source_file,
         date_trunc('minute', CAST(measurement_start_time AS TIMESTAMP)) AS start_time,
         probe_cc,
         CAST(substr(probe_asn, 3) AS BIGINT) AS probe_asn,
         false AS lab,
         test_name,
-        {_hash("coalesce(nullif(report_id, ''), CAST(n AS VARCHAR))", "probe_asn")} AS run_id,
+        {
+    _hash("coalesce(nullif(report_id, ''), concat_ws(' ', rw_file, rw_line))", "probe_asn")
+} AS run_id,
         {cut("annotations.network_type", 32)} AS network_type,
         {cut("annotations.platform", 32)} AS platform,
         {cut("software_name", 64)} AS software_name,
@@ -97,9 +109,15 @@ META: Final = f"""
         {cut("input")} AS input,
         COALESCE(TRY_CAST(substr(resolver_asn, 3) AS BIGINT), 0) AS resolver_asn,
         test_runtime AS runtime_s
-    FROM raw"""  # noqa: S608 - constants
+    FROM raw
+    WHERE measurement_id NOT IN
+        (SELECT s.measurement_id FROM work.seen s WHERE s.date IN
+            (SELECT DISTINCT CAST(measurement_start_time AS DATE) FROM raw))
+    QUALIFY row_number() OVER (PARTITION BY measurement_id ORDER BY n) = 1"""  # noqa: S608
 
-_STEPS: Final = f"""
+_SEEN: Final = "INSERT INTO work.seen SELECT CAST(start_time AS DATE), measurement_id FROM meta"
+
+STEPS: Final = f"""
     CREATE OR REPLACE TEMP TABLE steps AS
     SELECT n, 'dns' AS step, u.failure AS failure, {cut("u.hostname")} AS hostname,
         CAST(NULL AS VARCHAR) AS address, CAST(NULL AS INTEGER) AS port, u.t0 AS t0, u.t AS t,
@@ -138,14 +156,19 @@ _STEPS: Final = f"""
     FROM (SELECT n, unnest(test_keys.tls_handshakes) AS u FROM raw)
     UNION ALL BY NAME
     SELECT n, 'http' AS step, u.failure AS failure,
-        {cut(f"regexp_extract(left(u.request.url, 2000), {_HOST}, 1)")} AS hostname,
-        COALESCE(TRY_CAST(nullif(regexp_extract(left(u.request.url, 2000), {_PORT}, 1), '')
-                          AS INTEGER),
-                 CASE WHEN starts_with(u.request.url, 'https:') THEN 443 ELSE 80 END) AS port,
+        {cut(f"CASE WHEN is_plain THEN place ELSE regexp_extract(url, {_HOST}, 1) END")}
+            AS hostname,
+        COALESCE(CASE WHEN NOT is_plain
+                      THEN TRY_CAST(nullif(regexp_extract(url, {_PORT}, 1), '') AS INTEGER) END,
+                 CASE WHEN starts_with(url, 'https:') THEN 443 ELSE 80 END) AS port,
         u.t0 AS t0, u.t AS t, u.transaction_id AS chain,
         {cut("u.request.method", 16)} AS method,
-        {cut(r"regexp_extract(left(u.request.url, 2000), '^[a-z]+://[^/?#]*([^?#]*)', 1)")}
-            AS path,
+        {
+    cut(
+        r"CASE WHEN is_plain THEN substr(url, length(place) + strpos(url, '://') + 3) "
+        r"ELSE regexp_extract(url, '^[a-z]+://[^/?#]*([^?#]*)', 1) END"
+    )
+} AS path,
         nullif({_small("u.response.code", 999)}, 0) AS status_code,
         {cut("u.response.headers.Server")} AS server,
         nullif({cut(f"regexp_extract(left(u.response.headers.Location, 2000), {_HOST}, 1)")}, '')
@@ -154,7 +177,12 @@ _STEPS: Final = f"""
              THEN {_TITLE} END AS title,
         strlen(u.response.body) AS body_bytes,
         u.response.body_is_truncated AS body_is_truncated
-    FROM (SELECT n, unnest(test_keys.requests) AS u FROM raw)"""  # noqa: S608 - constants
+    FROM (
+        SELECT *, NOT regexp_matches(url, '[^a-zA-Z0-9./_-].*[^a-zA-Z0-9./_-]')
+                  AND strpos(url, '://') BETWEEN 5 AND 6 AS is_plain,
+            split_part(url, '/', 3) AS place
+        FROM (SELECT n, u, {cut("u.request.url", 2000)} AS url
+              FROM (SELECT n, unnest(test_keys.requests) AS u FROM raw)))"""  # noqa: S608 - constants
 
 _NAMES: Final = f"""
     CREATE OR REPLACE TEMP TABLE names AS
@@ -213,5 +241,14 @@ _OBS: Final = f"""
         placed.* EXCLUDE (n, hostname, chain, is_bare, data_centre)
     FROM placed JOIN meta m ON placed.n = m.n"""  # noqa: S608 - constants
 
-STATEMENTS: Final = (META, _STEPS, _NAMES, _OBS)
-"""From ``raw`` to ``meta`` (one row a measurement) and ``obs`` (one a step)."""
+META_STATEMENTS: Final = (_META, _SEEN)
+"""From ``raw`` to ``meta``, one row a measurement, less those that ``work.seen`` holds: the same
+measurement is in more than one of OONI's files."""
+
+STEP_STATEMENTS: Final = (_NAMES, _OBS)
+"""From ``steps`` and ``meta`` to ``obs``, one row a step."""
+
+N_NOT_FINITE: Final = "SELECT count(*) FROM steps WHERE NOT (isfinite(t) AND isfinite(t0))"
+"""DuckDB's reader takes NaN for a number; JSON has none."""
+
+SEEN: Final = "CREATE OR REPLACE TABLE work.seen (date DATE, measurement_id VARCHAR)"

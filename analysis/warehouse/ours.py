@@ -1,139 +1,136 @@
-"""One of our result files -> staged rows. Its lines are checked by their own types."""
+"""Our result files -> staged rows. Their lines are checked by their own types."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final
 
 import pyarrow as pa
 
-from analysis.load import Fault, read_file
+from analysis.load import read_file
 from analysis.warehouse.failure_class import class_sql
-from analysis.warehouse.ooni import Counts
-from analysis.warehouse.schema import LAYERS, MEASUREMENTS, OBSERVATIONS, VERDICTS, Table
+from analysis.warehouse.faults import Faults
+from analysis.warehouse.schema import MEASUREMENTS, OBSERVATIONS, VERDICTS, Column, arrow_schema
 from analysis.warehouse.stage import Stage
-from probe.model.codec import Stored
+from probe.model import layout
 from probe.model.layout import ResultFile
 from probe.model.observation import Observation
 from probe.model.vantage import RunColumns
 from probe.model.verdict import Verdict
 from probe.verdict.withheld import is_withheld, withhold
 
-_BATCH: Final = 20_000
-"""Rows turned into columns at a time: a few ten megabytes."""
+_BATCH: Final = 50_000
+"""Rows turned into columns at a time: a hundred megabytes. A run is in one batch unless it
+alone is longer."""
 
-_ARROW: Final = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "TIMESTAMP": pa.timestamp("us"),
-    "DATE": pa.date32(),
-}
-_OBS: Final = pa.schema(
-    [("n", pa.int64()), ("source", pa.string())]
-    + [(column.name, _ARROW[column.type]) for column in OBSERVATIONS.columns]
+_OWN: Final = (
+    Column("n", "BIGINT", "number of the run in this build"),
+    Column("source", "VARCHAR", "`reachwatch`"),
 )
-_VERDICTS: Final = pa.schema(
-    [("n", pa.int64()), ("source", pa.string())]
-    + [(column.name, _ARROW[column.type]) for column in VERDICTS.columns]
+_SUMMED: Final = MEASUREMENTS.columns.index(
+    next(column for column in MEASUREMENTS.columns if column.name == "n_ok")
 )
-_META: Final = pa.schema(
-    [("n", pa.int64()), ("source", pa.string())]
-    + [
-        (column.name, _ARROW[column.type])
-        for column in MEASUREMENTS.columns
-        if column.name
-        not in {"service_id", "target_id", "n_ok", "n_total", "outcome", "failed_step"}
-        and not column.name.startswith(tuple(f"{layer}_" for layer in LAYERS))
-        and column.name not in {"failure", "failure_class"}
-    ]
+_OBS: Final = arrow_schema((*_OWN, *OBSERVATIONS.columns))
+_VERDICTS: Final = arrow_schema((*_OWN, *VERDICTS.columns))
+_META: Final = arrow_schema(
+    (
+        *_OWN,
+        *(c for c in MEASUREMENTS.columns[:_SUMMED] if c.name not in {"service_id", "target_id"}),
+    )
 )
 
 Row = dict[str, Any]
 
 
-def import_observations(
-    stage: Stage, file: ResultFile, source_file: str, faults: list[Fault], *, with_ways: bool
-) -> Counts:
-    """Stage a file of observations. A file holds one run, however many lines."""
-    runs: dict[str, Row] = {}
-    n_rows = 0
-    stage.run(f"CREATE OR REPLACE TEMP TABLE obs AS {_empty(_OBS)}")
-    rows = _observations(
-        read_file(file, faults), stage, runs, source_file, with_ways=with_ways
-    )
-    while batch := list(islice(rows, _BATCH)):
-        incoming = pa.Table.from_pylist(batch, schema=_OBS)
-        stage.connection.register("incoming", incoming)
-        stage.run(
-            f"INSERT INTO obs BY NAME SELECT * REPLACE ({class_sql('failure')} AS failure_class) "  # noqa: S608
-            "FROM incoming"
-        )
-        stage.connection.unregister("incoming")
-        n_rows += len(batch)
-    stage.connection.register("incoming", pa.Table.from_pylist(list(runs.values()), schema=_META))
-    stage.run("CREATE OR REPLACE TEMP TABLE meta AS SELECT * FROM incoming")
-    stage.connection.unregister("incoming")
-    stage.keep_steps()
-    return Counts(len(runs), n_rows)
+class Importer:
+    """Stages files one after another; nothing is whole before ``finish``.
 
-
-def import_verdicts(
-    stage: Stage, file: ResultFile, source_file: str, faults: list[Fault], *, with_ways: bool
-) -> Counts:
-    """Stage a file of verdicts, less which ways around work unless ``with_ways``.
-
-    Each file is treated as if a way worked somewhere: what is imported later must not
-    change what earlier files were allowed to say.
+    Of a run that is in two files, the first one's lines are taken.
     """
-    judged: list[tuple[RunColumns, Verdict]] = [
-        (row.run, row.value) for row in read_file(file, faults) if isinstance(row.value, Verdict)
-    ]
-    if not with_ways:
-        judged = withhold(judged, is_any_working=True).rows
-    stage.number += 1
-    rows = [_verdict_row(run, verdict, stage.number, source_file) for run, verdict in judged]
-    if rows:
-        _keep(stage, VERDICTS, pa.Table.from_pylist(rows, schema=_VERDICTS))
-    return Counts(len({run.run_id for run, _ in judged}), len(rows))
+
+    def __init__(self, stage: Stage, faults: Faults, *, with_ways: bool) -> None:
+        self.n_measurements: Counter[str] = Counter()
+        self.n_rows = 0
+        self._stage = stage
+        self._faults = faults
+        self._with_ways = with_ways
+        self._runs: dict[tuple[str, str], str] = {}
+        self._numbers: dict[str, int] = {}
+        self._meta: list[Row] = []
+        self._obs: list[Row] = []
+        self._verdicts: list[Row] = []
+
+    @property
+    def n_runs(self) -> int:
+        """Runs of which anything was staged."""
+        return len({run_id for _, run_id in self._runs})
+
+    def add(self, file: ResultFile, source_file: str) -> None:
+        """Take a file's lines."""
+        if file.kind == layout.VERDICTS:
+            self._add_verdicts(file, source_file)
+        else:
+            self._add_observations(file, source_file)
+        if len(self._obs) + len(self._verdicts) + len(self._meta) >= _BATCH:
+            self.finish()
+
+    def finish(self) -> None:
+        """Stage what waits."""
+        if self._meta:
+            self._register("meta", self._meta, _META)
+            self._register("obs", self._obs, _OBS)
+            self._stage.run(f"UPDATE obs SET failure_class = {class_sql('failure')}")  # noqa: S608
+            self.n_rows += self._stage.keep_steps()
+            self._meta, self._obs, self._numbers = [], [], {}
+        if self._verdicts:
+            self._register("judged", self._verdicts, _VERDICTS)
+            self._stage.keep_by_day(VERDICTS, "judged")
+            self.n_rows += len(self._verdicts)
+            self._verdicts = []
+
+    def _register(self, name: str, rows: Sequence[Row], schema: pa.Schema) -> None:
+        connection = self._stage.connection
+        connection.register("incoming", pa.Table.from_pylist(list(rows), schema=schema))
+        self._stage.run(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM incoming")  # noqa: S608
+        connection.unregister("incoming")
+
+    def _is_first(self, kind: str, run: RunColumns, source_file: str) -> bool:
+        return self._runs.setdefault((kind, run.run_id), source_file) == source_file
+
+    def _add_observations(self, file: ResultFile, source_file: str) -> None:
+        for run, value in read_file(file, self._faults):
+            if not isinstance(value, Observation):
+                continue
+            if not self._is_first("obs", run, source_file):
+                continue
+            number = self._numbers.get(run.run_id)
+            if number is None:
+                number = self._numbers[run.run_id] = len(self._numbers)
+                self._meta.append(_meta_row(run, number, source_file))
+                self.n_measurements[source_file] += 1
+            if self._with_ways or not is_withheld(run, value):
+                self._obs.append(_observation_row(run, value, number, source_file))
+            if len(self._obs) >= 4 * _BATCH:
+                self.finish()
+
+    def _add_verdicts(self, file: ResultFile, source_file: str) -> None:
+        """Take verdicts, less which ways around work unless they are asked for.
+
+        Each file is treated as if a way worked somewhere: what is imported later must not
+        change what earlier files were allowed to say.
+        """
+        judged = [
+            (row.run, row.value)
+            for row in read_file(file, self._faults)
+            if isinstance(row.value, Verdict) and self._is_first("verdict", row.run, source_file)
+        ]
+        if not self._with_ways:
+            judged = withhold(judged, is_any_working=True).rows
+        self.n_measurements[source_file] += len({run.run_id for run, _ in judged})
+        self._verdicts += [_verdict_row(run, verdict, source_file) for run, verdict in judged]
 
 
-def _keep(stage: Stage, table: Table, rows: pa.Table) -> None:
-    stage.connection.register("incoming", rows)
-    stage.keep(table, "SELECT *, CAST(start_time AS DATE) AS date FROM incoming")
-    stage.connection.unregister("incoming")
-
-
-def _observations(
-    lines: Iterable[Stored[Observation] | Stored[Verdict]],
-    stage: Stage,
-    runs: dict[str, Row],
-    source_file: str,
-    *,
-    with_ways: bool,
-) -> Iterator[Row]:
-    for run, value in lines:
-        if not isinstance(value, Observation):
-            continue
-        if run.run_id not in runs:
-            stage.number += 1
-            runs[run.run_id] = {
-                **_who(run, source_file, stage.number),
-                "test_name": "reachwatch",
-                "run_id": run.run_id,
-                "network_type": run.network_type,
-                "platform": run.platform,
-                "software_name": "reachwatch",
-                "software_version": run.software_version,
-                "resolver_asn": 0,
-            }
-        if with_ways or not is_withheld(run, value):
-            yield _observation_row(run, value, runs[run.run_id]["n"], source_file)
-
-
-def _who(run: RunColumns, source_file: str, n: int) -> Row:
+def _who(run: RunColumns, n: int, source_file: str) -> Row:
     return {
         "n": n,
         "source": "reachwatch",
@@ -143,42 +140,45 @@ def _who(run: RunColumns, source_file: str, n: int) -> Row:
         "probe_cc": run.probe_cc,
         "probe_asn": run.probe_asn,
         "lab": run.lab,
+        "test_name": "reachwatch",
+    }
+
+
+def _meta_row(run: RunColumns, n: int, source_file: str) -> Row:
+    return {
+        **_who(run, n, source_file),
+        "run_id": run.run_id,
+        "network_type": run.network_type,
+        "platform": run.platform,
+        "software_name": "reachwatch",
+        "software_version": run.software_version,
+        "resolver_asn": 0,
     }
 
 
 def _observation_row(run: RunColumns, value: Observation, n: int, source_file: str) -> Row:
-    row = {name: getattr(value, name, None) for name in _OBS.names}
     headers = {header.name.lower(): header.value for header in value.headers}
     valid = next((response for response in value.responses if response.is_valid), None)
+    leaf = value.peer_certificates[0] if value.peer_certificates else None
     return {
-        **row,
-        **_who(run, source_file, n),
-        "test_name": "reachwatch",
+        **{name: getattr(value, name, None) for name in _OBS.names},
+        **_who(run, n, source_file),
         "answers": " ".join(answer.value for answer in valid.answers) if valid else None,
-        "certificate_sha256": value.peer_certificates[0].sha256
-        if value.peer_certificates
-        else None,
+        "certificate_sha256": leaf.sha256 if leaf else None,
         "server": headers.get("server"),
         "location": headers.get("location"),
     }
 
 
-def _verdict_row(run: RunColumns, verdict: Verdict, n: int, source_file: str) -> Row:
-    row = {name: getattr(verdict, name, getattr(run, name, None)) for name in _VERDICTS.names}
+def _verdict_row(run: RunColumns, verdict: Verdict, source_file: str) -> Row:
     layers = {
         f"{layer.step}_{word}": value
         for layer in verdict.layers
         for word, value in (("ok", layer.n_ok), ("total", layer.n_total))
     }
     return {
-        **row,
-        **_who(run, source_file, n),
-        "failed_members": " ".join(verdict.failed_members),
+        **{name: getattr(verdict, name, getattr(run, name, None)) for name in _VERDICTS.names},
         **{name: value for name, value in layers.items() if name in _VERDICTS.names},
+        **_who(run, 0, source_file),
+        "failed_members": " ".join(verdict.failed_members),
     }
-
-
-def _empty(schema: pa.Schema) -> str:
-    words = {kind: name for name, kind in _ARROW.items()}
-    columns = ", ".join(f'CAST(NULL AS {words[field.type]}) AS "{field.name}"' for field in schema)
-    return f"SELECT {columns} WHERE false"  # noqa: S608 - names of our own

@@ -1,5 +1,6 @@
 """A warehouse -> Ibis tables in the embedded engine."""
 
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,9 @@ def open_tables(folder: Path, *, threads: int | None = None) -> dict[str, ibis.T
         raise ManifestError(f"{folder}: no warehouse here (manifest.json is missing)")
     connection = duckdb.connect()
     connection.execute(f"SET memory_limit = '{MEMORY}'")
+    # By default it would spill into the working directory.
+    spill = Path(tempfile.gettempdir()) / "reachwatch-spill"
+    connection.execute(f"SET temp_directory = '{literal(spill)}'")
     if threads:
         connection.execute(f"SET threads = {threads}")
     for table in TABLES.values():

@@ -7,6 +7,8 @@ is null, as in the stored lines (probe/model/observation.py).
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+import pyarrow as pa
+
 ColumnType = Literal["VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "BOOLEAN", "TIMESTAMP", "DATE"]
 
 LAYERS: Final = ("dns", "tcp", "tls", "http", "mtproto")
@@ -71,7 +73,9 @@ OBSERVATIONS: Final = Table(
         Column("t", "DOUBLE", "the same, at the end of the step"),
         Column("failure", "VARCHAR", "null exactly if the step succeeded"),
         Column("failure_class", "VARCHAR", "see below"),
-        Column("hostname", "VARCHAR", "the name; of OONI's connects, whose lookup gave the address"),
+        Column(
+            "hostname", "VARCHAR", "the name; of OONI's connects, whose lookup gave the address"
+        ),
         Column("address", "VARCHAR", "the address"),
         Column("port", "INTEGER", "the port"),
         Column("ip_version", "INTEGER", "4 or 6"),
@@ -110,7 +114,7 @@ OBSERVATIONS: Final = Table(
     _BY_DAY,
 )
 
-_LAYER_WORDS: Final = (
+_LAYER_WORDS: Final[tuple[tuple[str, ColumnType, str], ...]] = (
     ("ok", "INTEGER", "rows of step `{0}` that passed"),
     ("total", "INTEGER", "rows of step `{0}`; 0: no data"),
     ("failure", "VARCHAR", "how they failed; `mixed` if not all alike"),
@@ -193,12 +197,22 @@ DAILY: Final = Table(
     (Column("source", "VARCHAR", "`ooni_counts` or `tor_users`"),),
 )
 
+_ARROW: Final = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DATE": pa.date32(),
+}
+
 TABLES: Final = {table.name: table for table in (OBSERVATIONS, MEASUREMENTS, VERDICTS, DAILY)}
 
 
-def names(columns: Sequence[Column]) -> str:
-    """Return column names as a list in SQL."""
-    return ", ".join(f'"{column.name}"' for column in columns)
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
+    """Return the columns in Arrow's types."""
+    return pa.schema([(column.name, _ARROW[column.type]) for column in columns])
 
 
 def empty_select(table: Table) -> str:
@@ -206,4 +220,4 @@ def empty_select(table: Table) -> str:
     columns = ", ".join(
         f'CAST(NULL AS {column.type}) AS "{column.name}"' for column in table.all_columns
     )
-    return f"SELECT {columns} WHERE false"  # noqa: S608 - names from above
+    return f"SELECT {columns} WHERE false"

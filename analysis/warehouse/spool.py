@@ -8,6 +8,7 @@ place of a fault is known whatever the way a line went.
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +17,7 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """One day's lines that are taken apart together: a second's work for two threads, and
 rows that fit into memory many times over."""
 
+_FEW_BYTES: Final = 4 * 1024 * 1024
 _BUFFER_BYTES: Final = 96 * 1024 * 1024
 _KEY: Final = b'"measurement_start_time"'
 _VALUE: Final = re.compile(rb'\s*:\s*"(20[1-9][0-9]-[01][0-9]-[0-3][0-9])')
@@ -46,6 +48,8 @@ class Spool:
         self._waiting: dict[bytes, list[bytes]] = {}
         self._sizes: dict[bytes, int] = {}
         self._buffered = 0
+        self._n_full = 0
+        self._few = folder / "few.jsonl"
 
     def add(self, file: int, number: int, line: bytes) -> Iterator[Path]:
         """Take one line, which begins with an opening brace and has no newline."""
@@ -65,22 +69,39 @@ class Spool:
                 self._flush(each)
 
     def rest(self) -> Iterator[Path]:
-        """Yield what is left, day by day."""
-        for day in sorted(self._sizes):
-            yield self._full(day)
+        """Yield what is left, days with few lines together."""
+        joined = 0
+        for day, size in sorted(self._sizes.items()):
+            if size < _FEW_BYTES:
+                few = self._full(day)
+                with few.open("rb") as source, self._few.open("ab") as target:
+                    shutil.copyfileobj(source, target)
+                few.unlink()
+                joined += size
+            else:
+                yield self._full(day)
+            if joined >= 4 * _FEW_BYTES:
+                yield self._numbered(self._few)
+                joined = 0
+        if joined:
+            yield self._numbered(self._few)
 
     def _flush(self, day: bytes) -> Path:
         path = self._folder / f"lines-{day.decode()}.jsonl"
         waiting = self._waiting.pop(day, [])
+        # One write: line by line it would be thousands.
         with path.open("ab") as file:
-            file.writelines(waiting)
+            file.write(b"".join(waiting))
         self._buffered -= sum(map(len, waiting))
         return path
 
     def _full(self, day: bytes) -> Path:
-        path = self._flush(day)
         del self._sizes[day]
-        return path
+        return self._numbered(self._flush(day))
+
+    def _numbered(self, path: Path) -> Path:
+        self._n_full += 1
+        return path.rename(self._folder / f"full-{self._n_full:06}.jsonl")
 
 
 def marked_lines(path: Path) -> Iterator[tuple[bytes, Marked]]:

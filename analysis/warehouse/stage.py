@@ -4,6 +4,8 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,14 +28,23 @@ class BusyError(Exception):
 
 
 class Stage:
-    """A connection and a folder. ``number`` counts measurements over the whole build."""
+    """A connection with temporary tables of its own, and a folder shared with `twin`s.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    ``written`` are the partitions that have files, with repetitions.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, threads: int) -> None:
         self.connection = connection
         self.folder = folder
-        self.number = 0
+        self.threads = threads
         self.written: list[str] = []
-        self._n_files = 0
+        self._numbers = count()
+
+    def twin(self) -> "Stage":
+        """Return another connection to the same workspace, for another thread."""
+        twin = copy(self)
+        twin.connection = self.connection.cursor()
+        return twin
 
     def run(self, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         """Run one statement to its end."""
@@ -48,13 +59,12 @@ class Stage:
 
         Columns of the table that the relation lacks are null.
         """
-        self._n_files += 1
         pairs = zip(table.partitions, values, strict=True)
         partition = "/".join([table.name, *(f"{c.name}={value}" for c, value in pairs)])
         folder = self.folder / "tables" / partition
         folder.mkdir(parents=True, exist_ok=True)
         self.written.append(partition)
-        path = folder / f"{self._n_files:06}.parquet"
+        path = folder / f"{next(self._numbers):06}.parquet"
         self.run(f"COPY ({as_table(table, relation)}) TO '{literal(path)}' {FORMAT}")
 
     def keep_by_day(self, table: Table, relation: str) -> None:
@@ -75,11 +85,17 @@ class Stage:
 
 
 def as_table(table: Table, relation: str) -> str:
-    """Return SQL of a relation in the form of a table's files, and ``n``, numbers in a build."""
+    """Return SQL of a relation in the form of a table's files.
+
+    The row of nulls is never there, but the engine cannot know, and so writes every column as
+    one that may be null: files of one table must not differ in that, or readers that take the
+    first file's word read nulls as empty texts.
+    """
     columns = ", ".join(
         f'CAST("{column.name}" AS {column.type}) AS "{column.name}"' for column in table.columns
     )
-    return f"SELECT {columns} FROM ({empty_select(table)} UNION ALL BY NAME {relation})"  # noqa: S608
+    nulls = empty_select(table).replace("WHERE false", "WHERE random() > 2")
+    return f"SELECT {columns} FROM ({nulls} UNION ALL BY NAME {relation})"  # noqa: S608
 
 
 @contextlib.contextmanager
@@ -102,7 +118,7 @@ def open_stage(warehouse: Path, threads: int) -> Iterator[Stage]:
         shutil.rmtree(leftover, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="_stage-", dir=warehouse))
     try:
-        stage = Stage(connection, folder)
+        stage = Stage(connection, folder, threads)
         for setting in (
             f"memory_limit = '{MEMORY}'",
             f"threads = {threads}",
@@ -112,6 +128,8 @@ def open_stage(warehouse: Path, threads: int) -> Iterator[Stage]:
             "autoinstall_known_extensions = false",
         ):
             stage.run(f"SET {setting}")
+        # What twins share: temporary tables are each connection's own.
+        stage.run("ATTACH ':memory:' AS work")
         yield stage
     finally:
         connection.close()

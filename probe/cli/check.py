@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,6 +29,7 @@ from probe.cli.inputs import (
     secrets_of_host,
     select_targets,
 )
+from probe.cli.output import ReaderGoneError
 from probe.cli.render import Style, answers, header, style_of, table, ways
 from probe.cli.supervise import run_supervised
 from probe.model.step import (
@@ -84,7 +86,9 @@ def check_command(args: argparse.Namespace) -> int:
     except (StoreError, TrustError) as error:
         raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
     if args.format == "table":
-        _print_tables(result, settings, style)
+        # Without a reader (``| head -3``) the exit code still answers.
+        with suppress(ReaderGoneError):
+            _print_tables(result, settings, style)
     if not result.is_usable:
         if not args.quiet or args.format == "table":
             print(NO_NETWORK, file=sys.stderr)  # noqa: T201 - the room that prints
@@ -147,7 +151,8 @@ def _subscriber(
                 case Observed():
                     collected.append(event.columns)
                 case RunFinished():
-                    _print_json({**_as_document(event), "observations": collected})
+                    with suppress(ReaderGoneError):  # as of the tables
+                        _print_json({**_as_document(event), "observations": collected})
                 case RunStarted():
                     pass
         if shows_header and isinstance(event, RunStarted):

@@ -17,7 +17,7 @@ from probe.cli.errors import (
 )
 from probe.cli.import_options import add_import_parser
 from probe.cli.lab_options import configure_lab
-from probe.cli.output import StandardOutputError, ReaderGoneError, typed_output
+from probe.cli.output import ReaderGoneError, StandardOutputError, typed_output
 from probe.cli.proxies_options import add_proxies_parser
 
 STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
@@ -234,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with typed_output():
             code = _ended(words)
     except ReaderGoneError:
-        # A code that was already known stands: ``check --fail-on blocked | head -1``.
+        # Its choice, not a failure of ours; a code that was known by then stands.
         return code
     except StandardOutputError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the room that prints

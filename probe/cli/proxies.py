@@ -1,6 +1,7 @@
 """``reachwatch proxies``: which of these proxies work from here, best first."""
 
 import argparse
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +118,9 @@ def _texts(items: Sequence[str]) -> Iterator[tuple[str, str]]:
         if left < 0:
             raise CommandError(EXIT_BAD_INPUT, [f"more than {MAX_INPUT_BYTES >> 20} MiB of links"])
         name = "line" if item == "-" or len(items) == 1 else f"{Path(item).name}, line"
-        for line_number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+        # Lines as editors count them: str.splitlines knows other ends besides.
+        lines = re.split(r"\r\n|\r|\n", data.decode("utf-8-sig", "replace"))
+        for line_number, line in enumerate(lines, 1):
             text = line.strip()
             if text and not text.startswith("#"):
                 yield f"{name} {line_number}", text

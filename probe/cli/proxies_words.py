@@ -91,6 +91,14 @@ _WORDS: Final = {
     "host_unreachable": "no way to the host",
     "network_unreachable": "this device has no way to its network",
 }
+_REFUSALS: Final = {
+    "credentials_refused": "wants another user name or password",
+    "no_method": "wants a user name and password, or another way to log in",
+    "reply_401": "wants other credentials (reply_401)",
+    "reply_407": "wants other credentials (reply_407)",
+    "endless_reply": "opens the way, and its reply has no end",
+    "unfinished_reply": "closes the connection in the middle of its reply",
+}
 _PROTOCOLS: Final = {"http": "a web server", "tls": "a TLS server"}
 
 
@@ -99,7 +107,9 @@ def said(each: Try) -> str:
     assert each.phase is not None
     assert each.failure is not None
     detail = f" ({each.detail})" if each.detail else ""
-    if each.failure in _WORDS:
+    if each.failure == REFUSED and each.detail in _REFUSALS:
+        text = _REFUSALS[each.detail]
+    elif each.failure in _WORDS:
         text = _WORDS[each.failure] + detail
     elif each.failure == f"{UNKNOWN}not_mtproto":
         text = f"{_PROTOCOLS.get(each.detail or '', 'something else')} answers, and not MTProto"

@@ -19,6 +19,7 @@ from probe.model.verdict import Mechanism, State, Verdict
 from probe.store.redact import Redactor
 from probe.store.writer import RecordWriter, StoreError
 from probe.verdict import RULES_VERSION
+from probe.verdict.circumvention import is_way
 from probe.verdict.explain import plain
 from probe.verdict.judge import judge_all, key_in_file
 
@@ -122,8 +123,10 @@ def judged_again(rows: Sequence[Observation], before: Iterable[Verdict]) -> list
     Targets that the run did not get to left no facts: ``before``, the verdicts that the
     run wrote, is all that names them.
     """
-    named = ((v.target_id, v.service_id, v.combination_rule) for v in before if v.tactic == "none")
-    return judge_all(rows, named)
+    known = list(before)
+    named = ((v.target_id, v.service_id, v.combination_rule) for v in known if v.tactic == "none")
+    with_ways = any(is_way(v.tactic) for v in known)
+    return judge_all(rows, named, with_ways=with_ways)
 
 
 def _facts_under(path: Path) -> list[ResultFile]:

@@ -34,6 +34,10 @@ part not much more is taken than wanted."""
 
 _DATAGRAM_BYTES: Final = 65536
 
+_HTTP: Final = b"HTTP/1."
+_HEAD_BYTES: Final = 65536
+"""Of a proxy's reply to CONNECT."""
+
 _RESOLVER_THREADS: Final = 16
 """getaddrinfo blocks a thread for up to 10 s when DNS is dead; twice the names of
 the default list that need it at once, small enough for a phone."""
@@ -193,11 +197,61 @@ class TrioUdpSocket:
 class _Through:
     """Stands where python-socks expects an outer proxy: yields our own socket."""
 
-    def __init__(self, connected: trio.socket.SocketType) -> None:
+    def __init__(self, connected: "_Heard") -> None:
         self._connected = connected
 
-    async def connect(self, **_destination: object) -> trio.socket.SocketType:
+    async def connect(self, **_destination: object) -> "_Heard":
         return self._connected
+
+
+class _Heard:
+    """Our socket as python-socks uses it, and what the proxy said on it.
+
+    The library reads an HTTP reply once, whatever has come by then, and has one kind of
+    error for everything that SOCKS5 refuses without a code.
+    """
+
+    def __init__(self, connected: trio.socket.SocketType, *, is_http: bool) -> None:
+        self._connected = connected
+        self._is_http = is_http
+        self._said = b""
+
+    async def send(self, data: bytes) -> int:
+        return await self._connected.send(data)
+
+    async def recv(self, count: int) -> bytes:
+        data = await self._connected.recv(count)
+        self._said += data
+        if not self._is_http:
+            return data
+        while data and self._is_unfinished_head():
+            if len(self._said) > _HEAD_BYTES:
+                raise TunnelRefusedError("endless_reply")
+            data = await self._connected.recv(_RECEIVE_BYTES)
+            self._said += data
+        if self._is_unfinished_head():
+            raise TunnelRefusedError("unfinished_reply")
+        return self._said
+
+    def close(self) -> None:
+        self._connected.close()
+
+    def _is_unfinished_head(self) -> bool:
+        """Tell whether more is to be read: of a head that opens the tunnel, all of it."""
+        line, end, _ = self._said.partition(b"\n")
+        if not end:
+            start = line[: len(_HTTP)]
+            return bool(line) and start == _HTTP[: len(start)]
+        opens = line.startswith(_HTTP) and line.split()[1:2] == [b"200"]
+        return opens and b"\r\n\r\n" not in self._said and b"\n\n" not in self._said
+
+    def refusal(self) -> str:
+        """Return what is known of a refusal without a code (RFC 1928 section 3, RFC 1929)."""
+        if not self._is_http and self._said[:2] == b"\x05\xff":
+            return "no_method"
+        if not self._is_http and self._said[:3] == b"\x05\x02\x01" and self._said[3:4] > b"\0":
+            return "credentials_refused"
+        return "no_reply_code"
 
 
 class TrioNetwork:
@@ -248,20 +302,22 @@ class TrioNetwork:
         """Speak SOCKS5 or HTTP CONNECT over a connection to the proxy."""
         assert isinstance(connection, TrioTcpConnection)
         kind = ProxyType.SOCKS5 if proxy.link.kind == "socks5" else ProxyType.HTTP
+        heard = _Heard(connection.trio_socket, is_http=kind is ProxyType.HTTP)
         client = SocksProxy(
             kind,
             proxy.address,
             proxy.link.port,
             proxy.link.username,
             proxy.link.password,
-            forward=_Through(connection.trio_socket),  # type: ignore[arg-type] # duck-typed seam
+            forward=_Through(heard),  # type: ignore[arg-type] # duck-typed seam
         )
         try:
             # The step's own scope is the deadline; the library's is out of the way.
             await client.connect(host, port, timeout=3600)
         except ProxyError as error:
             code = error.error_code
-            raise TunnelRefusedError("no_reply_code" if code is None else f"reply_{code}") from None
+            detail = heard.refusal() if code is None else f"reply_{code}"
+            raise TunnelRefusedError(detail) from None
 
     def route_errno(self, address: str) -> str | None:
         """Tell whether there is a route, by connecting a UDP socket (sends nothing)."""

@@ -6,7 +6,6 @@ Nothing is stored: a list of proxies that work tells a censor what to block.
 import hmac
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 from typing import Final, get_args
 
@@ -14,23 +13,18 @@ import trio
 
 from probe.model import failure as failures
 from probe.net.api import Network, ResolutionError
-from probe.run.limits import Limits
-from probe.steps.proxy_try import Phase, Terms, Try, try_proxy
-from probe.wire.addresses import is_address, network_of
+from probe.run.proxy_tries import Sharing, make_tries
+from probe.steps.proxy_try import Phase, Terms, Try
+from probe.wire.addresses import is_address
 from probe.wire.faketls import HelloForm
 from probe.wire.proxy_links import ProxyLink
 
 AT_ONCE: Final = 100
-"""Proxies tried at once. Starts are paced besides; more would make our own loop late
-(`probe.run.limits`), and fewer would wait long for the many that never answer."""
-
-GIVE_UP_AFTER: Final = 2
-"""So many failures and no success: a third try of a dead proxy costs everybody time."""
+"""Proxies tried at once, by one or two tries each. Starts are paced besides; more would
+make our own loop late (`probe.run.limits`), and fewer would wait long for the many that
+never answer."""
 
 _PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
-
-_HELLO_PHASES: Final = frozenset({"fake_tls", "secret"})
-"""Where a proxy ends that does not take this form of hello."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ProxyResult:
-    """What came of one proxy; ``form`` is that of the hellos, for fake TLS."""
+    """What came of one proxy.
+
+    For fake TLS, ``form`` is the hellos' with which it works, and ``tries`` are of this
+    form; of a proxy that does not work they are all, and ``form`` is of what came farthest.
+    """
 
     candidate: Candidate
     tries: tuple[Try, ...]
@@ -96,12 +94,12 @@ async def check_proxies(
     say: Callable[[ProxyChecked], None],
 ) -> tuple[ProxyResult, ...]:
     """Try each proxy up to ``tries`` times and return the results, best first."""
-    limits = Limits()
+    sharing = Sharing(network, terms, tries)
     results: dict[int, ProxyResult] = {}
 
     async def work(waiting: Iterator[tuple[int, Candidate]]) -> None:
         for number, candidate in waiting:
-            result = await _check(candidate, terms, tries, network, limits)
+            result = await _check(candidate, sharing)
             results[number] = result
             say(ProxyChecked(result, len(results), len(candidates)))
 
@@ -128,24 +126,22 @@ def _reached(each: Try) -> int:
     return -1 if each.phase is None else _PHASES.index(each.phase)
 
 
-async def _check(
-    candidate: Candidate, terms: Terms, tries: int, network: Network, limits: Limits
-) -> ProxyResult:
+async def _check(candidate: Candidate, sharing: Sharing) -> ProxyResult:
     link = candidate.link
-    try_all = partial(_tries, link, network=network, limits=limits, terms=terms, tries=tries)
-    found = await _resolve(link.host, terms.timeout_s, network)
+    found = await _resolve(link.host, sharing.terms.timeout_s, sharing.network)
     if isinstance(found, Try):
         return ProxyResult(candidate, (found,))
+    made = await make_tries(link, found, sharing)
     if link.kind != "mtproxy_ee":
-        return ProxyResult(candidate, await try_all(found))
-    current = await try_all(found)
-    result = ProxyResult(candidate, current, "current")
-    if result.successes or not any(each.phase in _HELLO_PHASES for each in current):
-        return result
-    # Proxies of 2019 take hellos of 517 bytes only.
-    old = await try_all(found, form="old")
-    second = ProxyResult(candidate, old, "old")
-    return second if second.successes else result
+        return ProxyResult(candidate, tuple(each.outcome for each in made))
+    for form in get_args(HelloForm):
+        of_form = ProxyResult(
+            candidate, tuple(each.outcome for each in made if each.form == form), form
+        )
+        if of_form.successes:
+            return of_form
+    farthest = max(made, key=lambda each: _reached(each.outcome))
+    return ProxyResult(candidate, tuple(each.outcome for each in made), farthest.form)
 
 
 async def _resolve(host: str, timeout_s: float, network: Network) -> str | Try:
@@ -163,29 +159,3 @@ async def _resolve(host: str, timeout_s: float, network: Network) -> str | Try:
             if found:
                 return found[0]
     return Try("name", failure)
-
-
-async def _tries(
-    link: ProxyLink,
-    address: str,
-    *,
-    terms: Terms,
-    tries: int,
-    network: Network,
-    limits: Limits,
-    form: HelloForm = "current",
-) -> tuple[Try, ...]:
-    where = network_of(address)
-    done: list[Try] = []
-    nonces: set[bytes] = set()
-    while len(done) < tries:
-        async with limits.connect(where):
-            await limits.pacer.wait_turn()
-            if link.domain:
-                await limits.hello(where, link.domain)
-            one = await try_proxy(network, link, address, terms, form=form, earlier=nonces)
-        done.append(one)
-        nonces.update(one.nonces)
-        if len(done) >= GIVE_UP_AFTER and all(each.failure is not None for each in done):
-            break
-    return tuple(done)

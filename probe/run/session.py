@@ -97,7 +97,7 @@ async def run_check(
         engine = Engine(plan, network, trust, settings.proxies, record, routes)
         observations = await engine.run()
         observations_path = facts.finish()
-    verdicts = judge_run(observations, settings.targets)
+    verdicts = judge_run(observations, settings.targets, with_ways=settings.options.ways)
     with RecordWriter(settings.results, run, VERDICTS, redactor) as judged:
         columns = tuple(judged.write(verdict) for verdict in verdicts)
         verdicts_path = judged.finish()
@@ -146,10 +146,12 @@ def find_routes(
     return routes
 
 
-def judge_run(observations: Sequence[Observation], targets: Targets) -> list[Verdict]:
+def judge_run(
+    observations: Sequence[Observation], targets: Targets, *, with_ways: bool = False
+) -> list[Verdict]:
     """Judge what was measured, and say "not enough data" of what was not."""
     listed = ((t.id, t.service, t.combination_rule) for t in targets.targets)
-    return judge_all(observations, listed)
+    return judge_all(observations, listed, with_ways=with_ways)
 
 
 def _proxy_secrets(proxies: Sequence[ProxyAddress]) -> list[str]:

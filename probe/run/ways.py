@@ -22,7 +22,6 @@ from probe.model.step import (
     TcpConnect,
     TlsHandshake,
 )
-from probe.model.verdict import BLOCKED_STATES
 from probe.net.api import ProxyAddress
 from probe.run.trial import Trial
 from probe.steps.special_config import FreshEndpoint
@@ -100,7 +99,7 @@ def choose(plan: Plan, trials: Iterable[Trial], rows: Sequence[Observation]) -> 
             is_dns = names.leads_astray or verdict.stage == "dns"
             known = [t for t in tried if not names.encrypted or t.address in names.encrypted]
             is_enough = is_dns and not in_part and any(trial.succeeded for trial in known)
-            if is_enough and verdict.state not in BLOCKED_STATES:
+            if is_enough and verdict.rule_id == "dns.resolver_broken":
                 continue  # a resolver that failed for a moment keeps nobody out
             best = max(known or tried, key=_reached, default=None)
             found.extend(

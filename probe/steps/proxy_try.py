@@ -1,6 +1,7 @@
 """One try of one proxy: as far as a verified resPQ through it, or where it ended."""
 
-from collections.abc import Container
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -46,6 +47,10 @@ FAKE_TLS_ANSWERS: Final = 2
 """How many are wanted behind fake TLS, and inside TLS: some filters let handshakes pass,
 and then a record or two (reports of May 2026)."""
 
+CONNECT_SHARE: Final = 0.5
+"""Of a try's time, for connecting: of 8 s that is time for three SYNs (RFC 6298: after 0, 1
+and 3 s) and an answer to the last. Whoever answered none of them rarely answers the fourth."""
+
 _IN_TLS: Final = frozenset({"mtproxy_ee", "web"})
 """Kinds whose handshake has shown that the secret is right, before MTProto is spoken."""
 
@@ -82,9 +87,16 @@ class Terms(NamedTuple):
 
 
 @dataclass
-class _Progress:
-    """How far the try is: what a timeout or an error now is to be called."""
+class Progress:
+    """How far a try is: what a timeout or an error now is to be called.
 
+    ``hello_turn`` is awaited between connecting and a fake-TLS hello; no clock of the try
+    runs meanwhile. ``silent_since`` is the time since when the peer could have answered,
+    infinite while the hello waits.
+    """
+
+    hello_turn: Callable[[], Awaitable[None]] | None = None
+    silent_since: float = math.inf
     phase: Phase = "tcp"
     answers: int = 0
     answer_s: float | None = None
@@ -93,6 +105,7 @@ class _Progress:
     web: WebProxy | None = None
 
     def ended(self, failure: str | None, detail: str | None = None) -> Try:
+        """Return the try that ends here."""
         if failure is not None and detail is None and self.answers:
             detail = f"after {self.answers} answer"
         return Try(
@@ -133,24 +146,29 @@ async def try_proxy(
     terms: Terms,
     *,
     form: HelloForm = "current",
-    earlier: Container[bytes] = (),
+    earlier: set[bytes] | None = None,
+    progress: Progress | None = None,
 ) -> Try:
     """Connect to a proxy at ``address`` and ask a data centre through it for resPQ.
 
-    ``form`` is that of a fake-TLS hello; ``earlier`` are nonces of this proxy's tries
-    before, by which a repeated answer is known.
+    ``form`` is that of a fake-TLS hello. ``earlier`` are the nonces that were asked with so
+    far, by which a repeated answer is known; this try's are entered as they are sent.
+    ``progress`` lets others watch.
     """
-    progress = _Progress()
+    earlier = set() if earlier is None else earlier
+    progress = Progress() if progress is None else progress
+    progress.silent_since = network.now()
     connections: list[TcpConnection] = []
     try:
         connections.append(network.open_tcp(address, link.port))
         ended: Try | None = None
-        with trio.move_on_after(terms.timeout_s):
+        with trio.move_on_after(terms.timeout_s) as deadline:
             ended = await _walk(
                 network,
                 connections,
                 link,
                 address,
+                deadline=deadline,
                 terms=terms,
                 form=form,
                 earlier=earlier,
@@ -185,14 +203,18 @@ async def _walk(
     link: ProxyLink,
     address: str,
     *,
+    deadline: trio.CancelScope,
     terms: Terms,
     form: HelloForm,
-    earlier: Container[bytes],
-    progress: _Progress,
+    earlier: set[bytes],
+    progress: Progress,
 ) -> Try:
     began = network.now()
     (connection,) = connections
-    await connection.connect()
+    with trio.move_on_after(terms.timeout_s * CONNECT_SHARE) as connecting:
+        await connection.connect()
+    if connecting.cancelled_caught:
+        return progress.ended(failures.GENERIC_TIMEOUT)
     stream: ByteStream = connection
     match link.kind:
         case "socks5" | "http_connect" | "socks4":
@@ -201,6 +223,7 @@ async def _walk(
             progress.phase = "mtproto"
         case "mtproxy_ee":
             progress.phase = "fake_tls"
+            began += await _wait_for_turn(network, deadline, progress)
             now = network.wall_clock().timestamp()
             tls = FakeTls(link.secret, link.domain, form, now=now, random=terms.random)
             ended = await fake_tls_handshake(connection, tls, network)
@@ -225,13 +248,25 @@ async def _walk(
     )
     conversation = Conversation(carrier, terms.random, earlier=earlier)
     for _ in range(FAKE_TLS_ANSWERS if link.kind in _IN_TLS else 1):
-        failed = await _ask(network, stream, conversation, link, progress)
+        failed = await _ask(network, stream, conversation, link, earlier=earlier, progress=progress)
         if failed is not None:
             return failed
         if progress.answer_s is None:
             progress.answer_s = network.now() - began
         progress.answers += 1
     return progress.ended(None)
+
+
+async def _wait_for_turn(network: Network, deadline: trio.CancelScope, progress: Progress) -> float:
+    """Wait until the hello may be sent, and return the seconds that this took."""
+    if progress.hello_turn is None:
+        return 0.0
+    began, left_s = network.now(), deadline.deadline - trio.current_time()
+    progress.silent_since = deadline.deadline = math.inf
+    await progress.hello_turn()
+    deadline.deadline = trio.current_time() + left_s
+    progress.silent_since = network.now()
+    return progress.silent_since - began
 
 
 async def _open_web(
@@ -241,7 +276,7 @@ async def _open_web(
     address: str,
     *,
     terms: Terms,
-    progress: _Progress,
+    progress: Progress,
 ) -> ByteStream:
     """Open a stream through a site; every connection that it takes is among ``connections``."""
     # Browsers speak HTTP/2 with most sites, and this in no WebSocket.
@@ -294,11 +329,15 @@ async def _ask(
     stream: ByteStream,
     conversation: Conversation,
     link: ProxyLink,
-    progress: _Progress,
+    *,
+    earlier: set[bytes],
+    progress: Progress,
 ) -> Try | None:
     """Ask once more; None if the answer is verified."""
     request = conversation.ask(network.wall_clock().timestamp())
     progress.nonces = tuple(conversation.nonces)
+    # Now, for another try may be told this answer before this one ends.
+    earlier.add(conversation.nonces[-1])
     await stream.send_all(request)
     answer = None
     while answer is None:

@@ -30,6 +30,11 @@ PROXIES: Final[frozenset[Tactic]] = frozenset({"socks5", "http_connect", "mtprox
 """Ways that the person named: judged for a whole target, like the direct one."""
 
 
+def is_way(tactic: Tactic) -> bool:
+    """Whether a tactic is neither the direct way nor a proxy of the person's."""
+    return tactic != "none" and tactic not in PROXIES
+
+
 class _Outcome(NamedTuple):
     """What a way came to at one member, and the rows that say so."""
 

@@ -16,7 +16,7 @@ from probe.model.verdict import (
     Verdict,
 )
 from probe.verdict import RULES_VERSION
-from probe.verdict.circumvention import PROXIES, judge_seen, judge_tried
+from probe.verdict.circumvention import PROXIES, is_way, judge_seen, judge_tried
 from probe.verdict.connects import (
     judge_connect,
     judge_later_silence,
@@ -45,12 +45,13 @@ _RANK: Final[tuple[State, ...]] = (
 _Key = tuple[str, Tactic, str | None]
 
 
-def judge(rows: Sequence[Observation]) -> list[Verdict]:
+def judge(rows: Sequence[Observation], *, with_ways: bool = False) -> list[Verdict]:
     """Judge the observations of one run.
 
     Pure: the order of rows does not matter, and stored facts judged again give
     the same verdicts. IPv6 places are left out where no IPv6 control worked:
-    a broken IPv6 is local.
+    a broken IPv6 is local. ``with_ways``: somebody asked for ways around, so those that
+    the direct way shows by itself are judged too, as where any was tried.
     """
     around = survey(rows)
     by_target: dict[_Key, list[Observation]] = defaultdict(list)
@@ -62,8 +63,7 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
         is_proxy = row.tactic in PROXIES
         by_target[row.target_id, row.tactic, row.proxy_id if is_proxy else None].append(row)
     judged: list[Verdict] = []
-    # What shows by itself of ways is an answer to a question that was asked.
-    are_asked = any(key[1] not in {"none", *PROXIES} for key in by_target)
+    are_asked = with_ways or any(is_way(key[1]) for key in by_target)
     for key, own in by_target.items():
         if key[1] == "none":
             direct = _judge_target(own, around)
@@ -78,13 +78,16 @@ def judge(rows: Sequence[Observation]) -> list[Verdict]:
 
 
 def judge_all(
-    rows: Sequence[Observation], targets: Iterable[tuple[str, str, str]]
+    rows: Sequence[Observation],
+    targets: Iterable[tuple[str, str, str]],
+    *,
+    with_ways: bool = False,
 ) -> list[Verdict]:
     """Judge what was measured of (target, service, rule) triples, and the rest as unmeasured.
 
     In the order of a run's file: by target, the direct way first.
     """
-    verdicts = judge(rows)
+    verdicts = judge(rows, with_ways=with_ways)
     judged = {verdict.target_id for verdict in verdicts if verdict.tactic == "none"}
     missing = dict.fromkeys(triple for triple in targets if triple[0] not in judged)
     return sorted([*verdicts, *unmeasured(rows, list(missing))], key=key_in_file)

@@ -44,6 +44,8 @@ _DIGEST_AT: Final = 11
 """Headers of record and message, and the version, are before the random."""
 _DIGEST: Final = slice(_DIGEST_AT, _DIGEST_AT + 32)
 
+_ECHO_BYTES: Final = 6
+
 _FLIGHT: Final = (b"\x16\x03\x03", b"\x14\x03\x03\x00\x01\x01\x17\x03\x03")
 """A ServerHello; a change of cipher, and the start of application data."""
 _CHANGE_CIPHER: Final = b"\x14\x03\x03\x00\x01\x01"
@@ -110,6 +112,11 @@ class FakeTls:
         return Verdict(None)
 
     def _other(self) -> Verdict:
+        # Beyond the header's length and kind no server begins like a client by chance.
+        if len(self._buffer) >= _ECHO_BYTES and self.hello.startswith(
+            self._buffer[: len(self.hello)]
+        ):
+            return Verdict("faketls_not_tls", "echo")
         answer = classify_answer(bytes(self._buffer))
         if answer.kind == "alert":
             return Verdict("faketls_masked", f"alert {answer.alert_name}")

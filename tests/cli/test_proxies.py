@@ -290,6 +290,16 @@ def test_files_name_their_lines(reachwatch: Command, tmp_path: Path) -> None:
     assert positions == ["one.txt, line 2", "two, line 2"]
 
 
+def test_lines_are_an_editors(reachwatch: Command, tmp_path: Path) -> None:
+    """Tabs of old printers and the like end none."""
+    text = b"#\x0b\x0c\xc2\x85\xe2\x80\xa8 mine\rnone\r\n\x0bnor this\x1c\nsocks5://127.0.0.1:1"
+    (tmp_path / "one.txt").write_bytes(text)
+    document = json.loads(reachwatch("proxies", "one.txt", "-f", "json").stdout)
+
+    assert [row["position"] for row in document["proxies"]] == ["line 4"]
+    assert [link["position"] for link in document["bad_links"]] == ["line 2", "line 3"]
+
+
 def test_too_much_input_is_refused(reachwatch: Command) -> None:
     done = reachwatch("proxies", input="x" * (9 << 20))
     assert (done.returncode, done.stderr.strip()) == (3, "more than 8 MiB of links")

@@ -83,6 +83,13 @@ def test_a_wrong_clock_is_named(
     assert text is None or text in out
 
 
+@pytest.mark.parametrize("detail", ["credentials_refused", "no_method", "reply_407"])
+def test_a_proxy_that_wants_other_credentials(detail: str) -> None:
+    """It is no refusal of the way, and its owner can help."""
+    text = said(Try("proxy", REFUSED, detail))
+    assert "proxy: wants " in text
+
+
 def test_a_proxy_that_fails_at_times_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     refused = Try("proxy", REFUSED, "reply_1")
     out = printed(capsys, result(works(), refused, works()))

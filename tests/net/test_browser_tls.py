@@ -1,5 +1,7 @@
 """Browsers' hellos against real peers: what they are, and the same words for the same ends."""
 
+import io
+import os
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
@@ -272,6 +274,61 @@ def test_profiles_differ_in_what_a_censor_goes_by() -> None:
     assert found["firefox"].ja4.split("_")[1] == "5b57614c22b0"
     assert found["firefox"].has_ech
     assert not found["safari"].has_ech
+
+
+def extensions(flight: bytes) -> list[int]:
+    """Return the types of a hello's extensions in their order (RFC 8446 section 4.1.2)."""
+    body = io.BytesIO(flight[5 + 4 :])
+    body.seek(2 + 32)
+    for length_bytes in (1, 2, 1):  # session id, cipher suites, compression methods
+        body.seek(int.from_bytes(body.read(length_bytes)), os.SEEK_CUR)
+    end = int.from_bytes(body.read(2)) + body.tell()
+    found = []
+    while body.tell() < end:
+        found.append(int.from_bytes(body.read(2)))
+        body.seek(int.from_bytes(body.read(2)), os.SEEK_CUR)
+    assert body.tell() == end == len(flight) - 9
+    return found
+
+
+def without_grease(kinds: list[int]) -> tuple[int, ...]:
+    return tuple(kind for kind in kinds if kind & 0x0F0F != 0x0A0A)
+
+
+FIREFOX_148 = (0, 23, 65281, 10, 11, 35, 16, 5, 34, 18, 51, 43, 13, 45, 28, 27, 65037)
+SAFARI_26 = (0, 23, 65281, 10, 11, 16, 5, 13, 18, 51, 45, 43, 27)
+
+
+@pytest.mark.parametrize(
+    ("profile", "browser", "placed_otherwise"),
+    [("firefox", FIREFOX_148, {65037, 13, 43}), ("safari", SAFARI_26, {35})],
+)
+@pytest.mark.parametrize("alpn", [(), ("http/1.1",), PAGE])
+def test_extensions_keep_their_order(
+    profile: BrowserProfile,
+    browser: tuple[int, ...],
+    placed_otherwise: set[int],
+    alpn: tuple[str, ...],
+) -> None:
+    """The browser's, but for what the engine places or leaves out; no padding for any name."""
+    names = [NAME, "a.example", f"{'long.' * 40}example"]
+    orders = {without_grease(extensions(hello_of(profile, alpn, name))) for name in names * 5}
+    (order,) = orders
+    here = [kind for kind in order if kind not in placed_otherwise]
+    there = [kind for kind in browser if kind in here]
+
+    assert order[0] == 0
+    assert 21 not in order
+    assert here == there
+    assert set(browser) - set(order) <= {5, 18, 34, 28} | (set() if alpn else {16})
+
+
+def test_chromes_extensions_change_their_order() -> None:
+    """As the browser's do since version 110."""
+    orders = {without_grease(extensions(hello_of("chrome"))) for _ in range(10)}
+
+    assert len(orders) > 1
+    assert len({tuple(sorted(order)) for order in orders}) == 1
 
 
 def ours() -> bytes:

@@ -4,11 +4,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
 import trio
+import trio.testing
 
 import loopback
 from loopback import ADDRESS, after_hello, closed_port, reset, tcp_peer
@@ -133,7 +134,12 @@ async def test_credentials() -> None:
         )
     assert seen
     detail = await refusal(attend, credentials=("user", "wrong"))
-    assert "wrong" not in detail
+    assert detail == "credentials_refused"
+
+
+async def test_a_proxy_that_wants_credentials() -> None:
+    """No method that we offered (RFC 1928 section 3)."""
+    assert await refusal(after_hello(b"\x05\xff")) == "no_method"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +180,49 @@ async def test_http_connect() -> None:
     assert seen[0].startswith(b"CONNECT www.example.org:443 HTTP/1.1\r\n")
     refused = partial(http_connect, status=b"407 Proxy Authentication Required", seen=[])
     assert await refusal(refused, "http_connect") == "reply_407"
+
+
+async def test_the_whole_head_of_an_http_reply_is_the_proxys() -> None:
+    """However it is cut, none of it is left for what follows."""
+
+    async def piecemeal(client: trio.SocketStream) -> None:
+        await client.receive_some()
+        for piece in (b"HT", b"TP/1.1 200 Connection est", b"ablished\r\nVia: x\r", b"\n\r\n"):
+            await client.send_all(piece)
+            await trio.testing.wait_all_tasks_blocked(0.02)
+        await client.receive_some()
+        await client.send_all(b"from beyond")
+        await loopback.hold(client)
+
+    async with tcp_peer(piecemeal) as port, connected(port) as connection:
+        proxy = proxy_at(port, "http_connect")
+        await TrioNetwork().open_tunnel(connection, proxy, "www.example.org", 443)
+        await connection.send_all(b"asked")
+        assert await connection.receive_some() == b"from beyond"
+
+
+async def endless(client: trio.SocketStream) -> None:
+    await client.receive_some()
+    await client.send_all(b"HTTP/1.1 200 OK\r\n")
+    with suppress(trio.BrokenResourceError):
+        while True:
+            await client.send_all(b"X-A: " + b"a" * 60_000)
+
+
+@pytest.mark.parametrize(
+    ("attend", "detail"),
+    [
+        (endless, "endless_reply"),
+        (after_hello(b"HTTP/1.1 200 OK\r\nVia: x\r\n"), "unfinished_reply"),
+        (after_hello(b"HTTP/1.1 403 No\r\n"), "reply_403"),
+        (after_hello(b"HTTP"), "unfinished_reply"),
+        (after_hello(b"HTTP/1.1 \xff 200\r\n"), "no_reply_code"),
+        (after_hello(b"SSH-2.0-x\r\n"), "no_reply_code"),
+        (after_hello(b""), "no_reply_code"),
+    ],
+)
+async def test_an_http_reply_that_opens_nothing(attend: loopback.Attend, detail: str) -> None:
+    assert await refusal(attend, "http_connect") == detail
 
 
 @pytest.fixture

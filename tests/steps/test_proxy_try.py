@@ -3,7 +3,8 @@
 import errno
 import os
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import pytest
 import trio
@@ -22,7 +23,7 @@ from censorlab.servers.data_centre import RefusedError, Session
 from fakes import Arrival, FakeNetwork, Row, play
 from loopback import ADDRESS, after_hello, alert, hold, reset, tcp_peer
 from probe.net.trio_network import TrioNetwork
-from probe.steps.proxy_try import Terms, Try, try_proxy
+from probe.steps.proxy_try import CONNECT_SHARE, Progress, Terms, Try, try_proxy
 from probe.wire.faketls import HelloForm
 from probe.wire.proxy_links import Kind, ProxyLink
 
@@ -155,6 +156,21 @@ async def test_an_mtproxy_that_works(kind: Kind, form: HelloForm) -> None:
     assert len(found.nonces) == (2 if kind == "mtproxy_ee" else 1)
 
 
+async def echo(client: trio.SocketStream) -> None:
+    """Says what it is told."""
+    async for data in client:
+        await client.send_all(data)
+
+
+async def endless(client: trio.SocketStream) -> None:
+    """Agrees to a tunnel, in a head that never ends."""
+    await client.receive_some()
+    await client.send_all(b"HTTP/1.1 200 OK\r\n")
+    with suppress(trio.BrokenResourceError):
+        while True:
+            await client.send_all(b"X-A: " + b"a" * 60_000)
+
+
 WRONG = b"X" * 16
 SILENT_S = 1.0
 """Nothing is awaited that would take longer to fail than to work."""
@@ -227,6 +243,18 @@ OUTCOMES: dict[str, tuple[Callable[[], object], tuple[str, str, str | None]]] = 
         lambda: directly("mtproxy_dd", after_hello(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
         ("secret", f"{UNKNOWN}not_mtproto", "http"),
     ),
+    "echo for an ee proxy": (
+        lambda: directly("mtproxy_ee", echo),
+        ("fake_tls", f"{UNKNOWN}faketls_not_tls", "echo"),
+    ),
+    "endless reply to CONNECT": (
+        lambda: directly("http_connect", endless),
+        ("proxy", f"{UNKNOWN}proxy_refused", "endless_reply"),
+    ),
+    "SOCKS5 that wants credentials": (
+        lambda: directly("socks5", after_hello(b"\x05\xff")),
+        ("proxy", f"{UNKNOWN}proxy_refused", "no_method"),
+    ),
     "hello cut off": (
         lambda: directly("mtproxy_ee", reset),
         ("fake_tls", "connection_reset", "ECONNRESET"),
@@ -272,8 +300,9 @@ async def test_an_old_answer_is_recognized_by_earlier_tries() -> None:
                 link("mtproxy_dd", place),
                 ADDRESS,
                 terms(),
-                earlier=frozenset([nonce]),
+                earlier=(earlier := {nonce}),
             )
+    assert earlier == {nonce, *found.nonces}
     assert (found.phase, found.failure) == ("mtproto", f"{UNKNOWN}mtproto_replayed_answer")
 
 
@@ -347,6 +376,34 @@ def test_a_try_ends_at_its_deadline_and_closes_its_socket() -> None:
 
     assert play(scene) == pytest.approx(7)
     assert all(each.is_closed for each in network.opened)
+
+
+def test_a_connect_gets_a_share_of_the_time() -> None:
+    """Of a whole try there is more to wait for."""
+
+    async def scene() -> float:
+        began = trio.current_time()
+        proxy = ProxyLink("mtproxy", HOST, 1, secret=SECRET)
+        network = FakeNetwork([Row(HOST, outcome=None)])
+        await try_proxy(network, proxy, HOST, terms(timeout_s=8))
+        return trio.current_time() - began
+
+    assert play(scene) == pytest.approx(8 * CONNECT_SHARE)
+
+
+def test_a_hello_that_waits_costs_a_try_no_time() -> None:
+    """Neither of its deadline, nor is the wait told as the proxy's silence."""
+    network = FakeNetwork([Row(HOST)])
+    progress = Progress(hello_turn=partial(trio.sleep, 30))
+
+    async def scene() -> tuple[Try, float]:
+        proxy = ProxyLink("mtproxy_ee", HOST, 1, secret=SECRET, domain=DOMAIN)
+        found = await try_proxy(network, proxy, HOST, terms(timeout_s=7), progress=progress)
+        return found, trio.current_time()
+
+    found, ended = play(scene)
+    assert found[:2] == ("fake_tls", "generic_timeout_error")
+    assert ended - progress.silent_since == pytest.approx(7)
 
 
 def test_cancelling_propagates() -> None:

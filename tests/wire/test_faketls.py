@@ -180,6 +180,15 @@ def test_an_answer_with_any_bit_changed_is_nobodys(data: st.DataObject) -> None:
     assert tls.receive_answer(bytes(answer)) == Verdict("faketls_masked", "wrong hmac")
 
 
+@given(forms, pieces)
+def test_an_echo_is_no_tls_server(form: HelloForm, sizes: list[int]) -> None:
+    """Whoever says our own hello back, with more behind it or not."""
+    tls = client(form)
+    said = tls.hello * 2
+    first = max(6, sum(sizes))
+    assert tls.receive_answer(said[:first]) == Verdict("faketls_not_tls", "echo")
+
+
 def test_an_answer_to_another_hello_is_nobodys() -> None:
     """A replay: good once, and not for this hello."""
     earlier, tls = client(), client()

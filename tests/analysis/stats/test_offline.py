@@ -33,7 +33,7 @@ def test_dates_and_levels_are_found_with_intervals() -> None:
 def test_noise_between_days_is_no_change() -> None:
     """However many measurements a day has."""
     rng = np.random.default_rng(2)
-    found = [change_points(*days(np.full(365, 0.15), rng), rng) for _ in range(20)]
+    found = [change_points(*days(np.full(365, 0.15), rng), rng) for _ in range(10)]
 
     assert sum(map(len, found)) <= 2
 

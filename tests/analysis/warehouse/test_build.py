@@ -309,6 +309,15 @@ def test_ways_around_are_left_out_unless_asked_for(tmp_path: Path) -> None:
         build([tmp_path], tmp_path / "w", with_ways=True)
 
 
+def test_lists_of_events_are_handed_on(tmp_path: Path) -> None:
+    """They are for charts; as measurements they would be faults."""
+    (tmp_path / "events-ru.json").write_bytes(b"[]")
+    built = build([tmp_path], tmp_path / "w")
+
+    assert [path.name for path in built.events] == ["events-ru.json"]
+    assert not built.faults
+
+
 def test_progress_ends_at_its_total(sources: Path, tmp_path: Path) -> None:
     """A bar that never fills is no bar."""
     heard: list[tuple[int, int, str]] = []

@@ -154,7 +154,6 @@ def test_texts_are_cut(tmp_path: Path) -> None:
 
 DAMAGED_FILES: dict[str, tuple[str, bytes, int]] = {
     "empty": ("x.jsonl", b"", 0),
-    "empty gzip": ("x.jsonl.gz", b"", 0),
     "empty member": ("x.jsonl.gz", gzip.compress(b"") + gzip.compress(GOOD), 1),
     "not gzip": ("x.jsonl.gz", b"\x1f\x8b" + b"\xff" * 100, 0),
     "not zstd": ("x.jsonl.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 100, 0),
@@ -171,8 +170,7 @@ def test_damaged_files_are_counted(tmp_path: Path) -> None:
 
     for name, (file, _, n) in DAMAGED_FILES.items():
         assert found[f"{name} {file}"] == n
-        # Two empty files are one content, which is read once.
-        assert bad[f"{name} {file}"] == (0 if n or name == "empty gzip" else 1)
+        assert bad[f"{name} {file}"] == (0 if n else 1)
 
 
 def packed(packing: str) -> tuple[str, bytes]:
@@ -215,6 +213,18 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
 
     assert built.faults.total == 1
     assert n == 0
+
+
+def test_bad_lines_among_good_ones_cost_only_themselves(tmp_path: Path) -> None:
+    """Also those that only the engine refuses, however many."""
+    twice = GOOD.replace(b'"probe_cc"', b'"probe_cc":"IT","probe_cc"', 1)
+    nested = GOOD.replace(b'"tcp_connect"', b'"tcp_connect":[],"tcp_connect"', 1)
+    unread = GOOD.replace(b'"annotations"', b'"x":{"y":1,"y":2},"annotations"', 1)
+    lines = [one for n in range(400) for one in (variant(n), twice, nested)]
+    built, n = outcome(tmp_path, b"\n".join([*lines, unread]))
+
+    assert built.faults.total == 800
+    assert n == 401
 
 
 def test_all_bad_lines_are_counted_and_some_kept(tmp_path: Path) -> None:

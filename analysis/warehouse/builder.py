@@ -8,10 +8,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from analysis.load import Fault, NoResultsError, find
+from analysis.warehouse import ooni, ours
 from analysis.warehouse.daily import import_daily
 from analysis.warehouse.faults import Faults
 from analysis.warehouse.manifest import (
@@ -21,16 +23,14 @@ from analysis.warehouse.manifest import (
     remove_leftovers,
     write_manifest,
 )
-from analysis.warehouse.ooni import Counts, import_file
-from analysis.warehouse.ours import import_observations, import_verdicts
 from analysis.warehouse.partitions import write_partitions
-from analysis.warehouse.segments import Source
 from analysis.warehouse.stage import Stage, open_stage
 from probe.model.layout import OBSERVATIONS, PART, ResultFile, classify
 
 _OONI: Final = (".json", ".jsonl")
 _COMPRESSED: Final = (".gz", ".zst")
 _DAILY: Final = ".csv"
+_EVENTS: Final = "events"
 
 
 class WaysError(Exception):
@@ -47,12 +47,17 @@ class Progress(NamedTuple):
 
 @dataclass
 class Built:
-    """What a build did. ``faults`` keeps the first places and counts all."""
+    """What a build did. ``faults`` keeps the first places and counts all.
+
+    ``events`` are lists of events among the sources (``events*.json``): they are no table,
+    and for charts to read.
+    """
 
     folder: Path
     faults: Faults = field(default_factory=Faults)
     imported: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+    events: list[Path] = field(default_factory=list)
     n_measurements: int = 0
     n_rows: int = 0
     partitions: list[str] = field(default_factory=list)
@@ -85,7 +90,12 @@ def build(
         WaysError: the folder was built with another ``with_ways``.
     """
     built = Built(folder)
-    inputs = [_input(path, kind) for path, kind in _find(sources, folder)]
+    inputs = []
+    for path, kind in _find(sources, folder):
+        if kind == _EVENTS:
+            built.events.append(path)
+        else:
+            inputs.append(_input(path, kind))
     with open_stage(folder, threads or os.cpu_count() or 1) as stage:
         manifest = read_manifest(folder) or Manifest(with_ways=with_ways)
         if manifest.with_ways != with_ways:
@@ -125,79 +135,86 @@ def _import_all(
 ) -> set[str]:
     """Stage what is new; return the ``source_file`` of contents that are no more."""
     total = sum(item.size for item in inputs)
-    done = 0
     before = {entry.sha256 for entry in manifest.files.values()}
-    for item in inputs:
-        progress(Progress(done, total, item.path.name))
-
-        def report(n_bytes: int, item: _Input = item, done: int = done) -> None:
-            progress(Progress(done + n_bytes, total, item.path.name))
-
-        _import_one(stage, item, manifest, built, report)
-        done += item.size
+    contents = {entry.sha256: entry for entry in manifest.files.values()}
+    own = ours.Importer(stage, built.faults, with_ways=manifest.with_ways)
+    entries: dict[str, Entry] = {}
+    done = 0
+    with ooni.Importer(stage, built.faults.append) as foreign:
+        for item in inputs:
+            key = _key(item)
+            known = manifest.files.get(key)
+            if known and (known.size, known.mtime_ns) == (item.size, item.mtime_ns):
+                built.skipped.append(item.path)
+            elif (sha256 := _hash(item, built.faults)) is not None:
+                entry = manifest.files[key] = _entry(item, sha256)
+                if same := contents.get(sha256):
+                    entry.n_measurements, entry.n_bad = same.n_measurements, same.n_bad
+                    built.skipped.append(item.path)
+                else:
+                    contents[sha256] = entries[key] = entry
+                    report = partial(_report, progress, Progress(done, total, item.path.name))
+                    report(0)
+                    if item.kind == "ooni":
+                        foreign.add(item.path, sha256[:16], report)
+                    elif item.kind == "daily":
+                        built.n_rows += import_daily(stage, item.path, sha256[:16], built.faults)
+                    else:
+                        own.add(_result_file(item.path), sha256[:16])
+                    built.imported.append(item.path)
+            done += item.size
+        foreign.finish(lambda: progress(Progress(total, total, "sorting by day")))
+        own.finish()
     progress(Progress(total, total, "writing tables"))
+    counts = foreign.n_measurements + own.n_measurements
+    bad = {str(path.absolute()): n for path, n in built.faults.by_path.items()}
+    for item in inputs:
+        if new := entries.get(_key(item)):
+            new.n_measurements = counts[new.sha256[:16]]
+            new.n_bad = bad.get(str(item.path.absolute()), 0)
+    built.n_measurements = foreign.n_measurements.total() + own.n_runs
+    built.n_rows += foreign.n_rows + own.n_rows
     return {name[:16] for name in before - {e.sha256 for e in manifest.files.values()}}
 
 
-def _import_one(
-    stage: Stage,
-    item: _Input,
-    manifest: Manifest,
-    built: Built,
-    report: Callable[[int], None],
-) -> None:
-    # An unfinished file and the finished one are the same file at different times.
-    place = str(item.path.absolute()).removesuffix(PART)
-    key = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()
-    known = manifest.files.get(key)
-    if known and (known.size, known.mtime_ns) == (item.size, item.mtime_ns):
-        built.skipped.append(item.path)
-        return
-    try:
-        with item.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        built.faults.append(Fault(item.path, 0, error.strerror or type(error).__name__))
-        return
-    same = next((e for e in manifest.files.values() if e.sha256 == sha256), None)
-    if same is not None:
-        built.skipped.append(item.path)
-        counts, n_bad = Counts(same.n_measurements, same.n_rows), same.n_bad
-    else:
-        n_before = built.faults.total
-        counts = _import(stage, item, sha256[:16], built.faults, manifest.with_ways, report)
-        n_bad = built.faults.total - n_before
-        built.imported.append(item.path)
-        built.n_measurements += counts.n_measurements
-        built.n_rows += counts.n_rows
-    manifest.files[key] = Entry(
+def _entry(item: _Input, sha256: str) -> Entry:
+    return Entry(
         name=item.path.name,
         kind=item.kind,
         size=item.size,
         mtime_ns=item.mtime_ns,
         sha256=sha256,
-        n_measurements=counts.n_measurements,
-        n_rows=counts.n_rows,
-        n_bad=n_bad,
+        n_measurements=0,
+        n_bad=0,
     )
 
 
-def _import(
-    stage: Stage,
-    item: _Input,
-    source_file: str,
-    faults: Faults,
-    with_ways: bool,  # noqa: FBT001 - passed on
-    report: Callable[[int], None],
-) -> Counts:
-    if item.kind == "ooni":
-        return import_file(stage, Source(item.path, faults.append), source_file, report)
-    if item.kind == "daily":
-        return import_daily(stage, item.path, source_file, faults)
-    file = classify(item.path)
+def _report(progress: Callable[[Progress], None], start: Progress, n_bytes: int) -> None:
+    progress(start._replace(done_bytes=start.done_bytes + n_bytes))
+
+
+def _key(item: _Input) -> str:
+    """Return what a file is known by: a hash of where it lies, which the manifest may not say.
+
+    An unfinished file and the finished one are the same file at different times.
+    """
+    place = str(item.path.absolute()).removesuffix(PART)
+    return hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()
+
+
+def _hash(item: _Input, faults: Faults) -> str | None:
+    try:
+        with item.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        faults.append(Fault(item.path, 0, error.strerror or type(error).__name__))
+        return None
+
+
+def _result_file(path: Path) -> ResultFile:
+    file = classify(path)
     assert file is not None
-    take = import_observations if file.kind == OBSERVATIONS else import_verdicts
-    return take(stage, file, source_file, faults, with_ways=with_ways)
+    return file
 
 
 def _find(sources: Iterable[Path], folder: Path) -> Iterator[tuple[Path, str]]:
@@ -233,7 +250,9 @@ def _others(source: Path, folder: Path) -> list[tuple[Path, str]]:
         stem = path.name
         for suffix in _COMPRESSED:
             stem = stem.removesuffix(suffix)
-        if stem.endswith(_OONI):
+        if path.name.startswith(_EVENTS) and path.suffix == ".json":
+            found.append((path, _EVENTS))
+        elif stem.endswith(_OONI):
             found.append((path, "ooni"))
         elif path.name.endswith(_DAILY):
             found.append((path, "daily"))
