@@ -24,7 +24,7 @@ contract: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 # The servers of the lab, from Debian, as root; none is started.
 peers:
