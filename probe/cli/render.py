@@ -15,7 +15,6 @@ from probe.model.target import Targets
 from probe.model.verdict import State, Verdict
 from probe.verdict.words import (
     RESULT_WORDS,
-    SEEN_ANYWAY,
     STATE_WORDS,
     TACTIC_WORDS,
     n_failing,
@@ -137,8 +136,6 @@ def ways(verdicts: Sequence[Verdict], style: Style) -> list[str]:
         lines += _wrapped([line], style, " " * (_WAY_WIDTH + _RESULT_WIDTH + 6))
     missing = untested(verdicts)
     said = ", ".join(TACTIC_WORDS[tactic] for tactic in missing)
-    if all(way.tactic in SEEN_ANYWAY for way in found):
-        said = f"{len(missing)} others; --ways tries those that apply"
     lines += _wrapped([f"    not tested: {said}"], style, " " * 16) if missing else []
     return [*lines, ""]
 

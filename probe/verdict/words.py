@@ -207,7 +207,7 @@ def _what_works(verdicts: Sequence[Verdict]) -> str:
     if ok == len(direct) and not by_way:
         return f"The direct way: {ok}/{len(direct)} targets."
     tried = f"; tried and not working: {', '.join(by_way)}" if by_way else ""
-    is_asked = any(v.tactic not in SEEN_ANYWAY for v in verdicts)
+    is_asked = any(v.tactic != "none" for v in verdicts)
     hint = "" if is_asked else "; --ways tries ways around, --proxy one of yours"
     partly = [f"{v.target_id} {v.n_ok}/{v.n_total}" for v in direct if v.state != "ok" and v.n_ok]
     some = f" in full, in part {', '.join(partly[:3])}" if partly else ""
@@ -224,9 +224,6 @@ def _what_works_unnamed(unnamed: Sequence[Verdict]) -> str:
 
 
 _WAYS_SAID: Final = 4
-
-SEEN_ANYWAY: Final = frozenset({"none", "encrypted_dns", "ipv4", "ipv6", "other_port", "websocket"})
-"""Ways that show in the direct measurement."""
 
 
 def part_of(verdict: Verdict) -> str:
