@@ -29,8 +29,24 @@ def configure_plot(parser: argparse.ArgumentParser) -> None:
     _common(parser)
 
 
+def configure_tables(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``tables``."""
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="PATH",
+        help="results, OONI measurements (.json, .jsonl, .gz, .zst), daily counts (.csv)",
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of tables")
+    parser.add_argument("--with-ways", action="store_true", help="tell which ways around work")
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", metavar="FILE.json", help="dated events for the time axis")
+    parser.add_argument(
+        "--events",
+        metavar="telegram|FILE.json",
+        help="dated events for the time axis: the shipped list of Telegram's, or a file",
+    )
     parser.add_argument("--with-ways", action="store_true", help="tell which ways around work")
 
 
@@ -40,8 +56,9 @@ def report_command(args: argparse.Namespace) -> int:
     def draw() -> "Loaded":
         from analysis.report import write_report  # noqa: PLC0415 - start-up time
 
-        events = Path(args.events) if args.events else None
-        return write_report(Path(args.path), events, Path(args.output), with_ways=args.with_ways)
+        return write_report(
+            Path(args.path), args.events, Path(args.output), with_ways=args.with_ways
+        )
 
     return _run(draw)
 
@@ -52,11 +69,44 @@ def plot_command(args: argparse.Namespace) -> int:
     def draw() -> "Loaded":
         from analysis.report import write_chart  # noqa: PLC0415 - start-up time
 
-        events = Path(args.events) if args.events else None
         output = Path(args.output)
-        return write_chart(args.kind, Path(args.path), events, output, with_ways=args.with_ways)
+        return write_chart(
+            args.kind, Path(args.path), args.events, output, with_ways=args.with_ways
+        )
 
     return _run(draw)
+
+
+def tables_command(args: argparse.Namespace) -> int:
+    """Import files into Parquet tables; exit 3 if anything could not be read."""
+    try:
+        from analysis.load import NoResultsError  # noqa: PLC0415 - start-up time
+        from analysis.warehouse import build  # noqa: PLC0415 - start-up time
+        from analysis.warehouse.builder import WaysError  # noqa: PLC0415 - start-up time
+        from analysis.warehouse.manifest import ManifestError  # noqa: PLC0415 - start-up time
+        from analysis.warehouse.stage import BusyError  # noqa: PLC0415 - start-up time
+    except ModuleNotFoundError as error:
+        return _missing_extra(error)
+    try:
+        built = build(map(Path, args.sources), Path(args.output), with_ways=args.with_ways)
+    except (NoResultsError, WaysError, ManifestError, BusyError, OSError) as error:
+        _complain(str(error))
+        return EXIT_BAD_INPUT
+    for fault in list(built.faults)[:MAX_FAULTS_SHOWN]:
+        _complain(str(fault))
+    if built.faults.total:
+        _complain(f"{built.faults.total} records could not be read")
+    print(  # noqa: T201 - a command's own message
+        f"{len(built.imported)} files imported, {len(built.skipped)} known already: "
+        f"{built.n_measurements} measurements, {built.n_rows} rows in {args.output}"
+    )
+    return EXIT_BAD_INPUT if built.faults.total else EXIT_OK
+
+
+def _missing_extra(error: ModuleNotFoundError) -> int:
+    _complain(f"charts and tables need the extra 'analysis' ({error.name} is missing)")
+    _complain("pip install 'reachwatch[analysis]'")
+    return EXIT_BAD_INPUT
 
 
 def _run(draw: Callable[[], "Loaded"]) -> int:
@@ -66,9 +116,7 @@ def _run(draw: Callable[[], "Loaded"]) -> int:
         from analysis.report import OutputError  # noqa: PLC0415 - start-up time
         from probe.verdict.withheld import notice  # noqa: PLC0415 - start-up time
     except ModuleNotFoundError as error:
-        _complain(f"charts need the extra 'analysis' ({error.name} is missing)")
-        _complain("pip install 'reachwatch[analysis]'")
-        return EXIT_BAD_INPUT
+        return _missing_extra(error)
     try:
         loaded = draw()
     except (BadEventsError, NoResultsError, OutputError) as error:

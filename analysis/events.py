@@ -59,6 +59,15 @@ def read_dated_events(path: Path) -> tuple[DatedEvent, ...]:
     return document.events
 
 
+def events_of(name: str) -> list[Event]:
+    """Return what a chart draws: of ``telegram``, the shipped list, or of a file.
+
+    Raises:
+        BadEventsError: naming the place.
+    """
+    return chart_events(telegram_events()) if name == "telegram" else read_events(Path(name))
+
+
 def telegram_events() -> tuple[DatedEvent, ...]:
     """Return the shipped events: Telegram worldwide, by first date."""
     data = resources.files("analysis").joinpath("data", SHIPPED).read_bytes()

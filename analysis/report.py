@@ -14,7 +14,7 @@ from analysis.chart.matrix import matrix
 from analysis.chart.series import way_words
 from analysis.chart.style import save_png, save_svg
 from analysis.chart.timeline import Event, timeline
-from analysis.events import read_events
+from analysis.events import events_of
 from analysis.load import NoResultsError
 from analysis.query import day_grid, layer_matrix, phases
 from analysis.tables import Loaded, load, verdict_table
@@ -51,14 +51,14 @@ class Picture:
         return matrix(self.layers, source=self.source)
 
 
-def read_picture(path: Path, events_path: Path | None, *, with_ways: bool = False) -> Picture:
+def read_picture(path: Path, events_name: str | None, *, with_ways: bool = False) -> Picture:
     """Read results and events; which ways around work only ``with_ways``.
 
     Raises:
         NoResultsError: nothing readable; names what is wrong.
         BadEventsError: the events file is bad.
     """
-    events = tuple(read_events(events_path)) if events_path else ()
+    events = tuple(events_of(events_name)) if events_name else ()
     loaded = load(path, with_ways=with_ways)
     if not loaded.rows:
         reasons = "; ".join(str(fault) for fault in loaded.faults[:3])
@@ -74,7 +74,7 @@ def read_picture(path: Path, events_path: Path | None, *, with_ways: bool = Fals
 
 
 def write_chart(
-    kind: str, path: Path, events_path: Path | None, output: Path, *, with_ways: bool = False
+    kind: str, path: Path, events_name: str | None, output: Path, *, with_ways: bool = False
 ) -> Loaded:
     """Draw one chart as SVG or PNG; return what was read.
 
@@ -83,32 +83,32 @@ def write_chart(
     """
     if output.suffix not in {".svg", ".png"}:
         raise OutputError(f"{output}: expected a name ending in .svg or .png")
-    picture = read_picture(path, events_path, with_ways=with_ways)
+    picture = read_picture(path, events_name, with_ways=with_ways)
     figure = picture.timeline() if kind == "timeline" else picture.matrix()
     _write(output, save_svg(figure) if output.suffix == ".svg" else save_png(figure))
     return picture.loaded
 
 
 def write_report(
-    path: Path, events_path: Path | None, output: Path, *, with_ways: bool = False
+    path: Path, events_name: str | None, output: Path, *, with_ways: bool = False
 ) -> Loaded:
     """Draw the page; return what was read.
 
     Raises:
         OutputError, NoResultsError, BadEventsError.
     """
-    picture = read_picture(path, events_path, with_ways=with_ways)
+    picture = read_picture(path, events_name, with_ways=with_ways)
     _write(output, render(picture).encode())
     return picture.loaded
 
 
-def write_outputs(path: Path, events_path: Path | None, folder: Path) -> list[Path]:
+def write_outputs(path: Path, events_name: str | None, folder: Path) -> list[Path]:
     """Write the page and every chart into a folder; return their paths.
 
     Raises:
         OutputError, NoResultsError, BadEventsError.
     """
-    picture = read_picture(path, events_path)
+    picture = read_picture(path, events_name)
     written = []
     for name, figure in (("timeline", picture.timeline()), ("matrix", picture.matrix())):
         for suffix, data in ((".svg", save_svg(figure)), (".png", save_png(figure))):

@@ -89,7 +89,7 @@ def demo_command(args: argparse.Namespace) -> int:
     try:
         (output / "events.json").write_bytes(orjson.dumps(events, option=orjson.OPT_INDENT_2))
         (output / "truth.json").write_bytes(orjson.dumps(truth, option=orjson.OPT_INDENT_2))
-        paths = write_outputs(results, output / "events.json", output)
+        paths = write_outputs(results, str(output / "events.json"), output)
     except OSError as error:
         raise CommandError(EXIT_BAD_INPUT, [f"cannot write {output}: {error.strerror}"]) from None
     except OutputError as error:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from analysis.cli import configure_plot, configure_report
+from analysis.cli import configure_plot, configure_report, configure_tables
 from probe import __version__
 from probe.cli.errors import (
     EXIT_BAD_INPUT,
@@ -45,6 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
     _explain(commands)
     configure_report(commands.add_parser("report", help="draw results into one offline HTML page"))
     configure_plot(commands.add_parser("plot", help="draw one chart as SVG or PNG"))
+    configure_tables(
+        commands.add_parser("tables", help="import results and OONI measurements into Parquet")
+    )
     configure_lab(commands)
     return parser
 
@@ -190,6 +193,10 @@ def _dispatch(args: argparse.Namespace) -> int:
             from analysis.cli import report_command  # noqa: PLC0415 - start-up time
 
             return report_command(args)
+        case "tables":
+            from analysis.cli import tables_command  # noqa: PLC0415 - start-up time
+
+            return tables_command(args)
         case "plot":
             from analysis.cli import plot_command  # noqa: PLC0415 - start-up time
 
