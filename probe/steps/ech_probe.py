@@ -11,7 +11,8 @@ from probe.net.api import TcpConnection
 from probe.steps.context import Context
 from probe.steps.counters import Counters
 from probe.steps.evidence import until_silent
-from probe.wire.clienthello import UNRECOGNIZED_NAME, Answer, classify_answer
+from probe.steps.hello_probe import refusal_of
+from probe.wire.clienthello import classify_answer
 from probe.wire.ech import (
     BadConfigListError,
     BadServerHelloError,
@@ -116,13 +117,4 @@ def _judge(hello: EchHello, received: bytes, outcome: _Outcome) -> None:
                 outcome.is_accepted = is_accepted(hello, message)
                 outcome.failure = None if outcome.is_accepted else ECH_REJECTED
         case _:
-            outcome.failure, outcome.detail = _refusal(answer)
-
-
-def _refusal(answer: Answer) -> tuple[str, str]:
-    """Return failure and detail of an answer that is no ServerHello, as `hello_probe` does."""
-    if answer.kind == "alert":
-        unknown_name = answer.description == UNRECOGNIZED_NAME
-        failure = failures.SSL_INVALID_HOSTNAME if unknown_name else failures.SSL_FAILED_HANDSHAKE
-        return failure, f"alert {answer.alert_name}"
-    return failures.SSL_FAILED_HANDSHAKE, "plain http" if answer.kind == "http" else "not TLS"
+            outcome.failure, outcome.detail = refusal_of(answer)

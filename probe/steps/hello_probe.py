@@ -90,6 +90,11 @@ def _judge(answer: Answer) -> tuple[str | None, str | None]:
     """Return failure and detail of a complete answer."""
     if answer.kind in {"server_hello", "hello_retry"}:
         return None, None
+    return refusal_of(answer)
+
+
+def refusal_of(answer: Answer) -> tuple[str, str]:
+    """Return failure and detail of a complete answer that is no ServerHello."""
     if answer.kind == "alert":
         # The one alert that speaks of the name; the others speak of us or them.
         unknown_name = answer.description == UNRECOGNIZED_NAME

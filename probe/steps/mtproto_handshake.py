@@ -49,15 +49,9 @@ class Outcome:
     first_bytes: float | None = None
 
     def succeed(self, server_time: int, clock: Clock) -> None:
-        """Note the peer's time too.
-
-        Its offset is in whole seconds: the peer's is no finer, and a finer one would
-        identify this system's clock.
-        """
+        """Note the peer's time too."""
         self.failure = None
-        # Half a second: what the peer's whole seconds leave out on average.
-        ours = clock.wall_clock().timestamp()
-        self.clock_offset_s = float(round(server_time + 0.5 - ours))
+        self.clock_offset_s = clock_offset_s(server_time, clock)
 
     def refuse(self, refused: TransportError | Rejected) -> None:
         """Note the word for an answer that is not the one asked for."""
@@ -80,6 +74,15 @@ class Outcome:
             "failure_detail": self.detail,
             "clock_offset_s": self.clock_offset_s,
         }
+
+
+def clock_offset_s(server_time: int, clock: Clock) -> float:
+    """Return a peer's time minus ours, in whole seconds.
+
+    The peer's is no finer, and a finer one would identify this system's clock.
+    """
+    # Half a second: what the peer's whole seconds leave out on average.
+    return float(round(server_time + 0.5 - clock.wall_clock().timestamp()))
 
 
 def failure_of(refused: TransportError | Rejected) -> tuple[str, str | None]:

@@ -12,12 +12,12 @@ from probe.model.step import PUBLIC_TRUST
 from probe.net.api import ByteStream, Network, ProxyAddress, TcpConnection, TunnelRefusedError
 from probe.net.tls import TlsStream, TrustStores
 from probe.steps.fake_tls_handshake import fake_tls_handshake
-from probe.steps.mtproto_handshake import REPLAY
+from probe.steps.mtproto_handshake import clock_offset_s, failure_of
 from probe.steps.web_proxy import WebProxy, WebProxyError, shake_hands
 from probe.wire import socks4
 from probe.wire.faketls import FakeTls, HelloForm, RecordError
 from probe.wire.mtproto.carrier import obfuscated
-from probe.wire.mtproto.conversation import REPLAYED, Conversation
+from probe.wire.mtproto.conversation import Conversation
 from probe.wire.mtproto.framing import Random
 from probe.wire.mtproto.messages import Rejected, TransportError
 from probe.wire.mtproto.res_pq import ResPq
@@ -349,18 +349,13 @@ async def _ask(
             return progress.ended(failures.EOF)
         answer = conversation.receive(data)
     match answer:
-        case ResPq(server_time, _):
-            # Half a second: what the peer's whole seconds leave out on average.
-            ours = network.wall_clock().timestamp()
-            progress.clock_offset_s = float(round(server_time + 0.5 - ours))
+        case ResPq():
+            progress.clock_offset_s = clock_offset_s(answer.server_time, network)
             return None
-        case TransportError(code):
+        case TransportError():
             progress.phase = "dc"
-            return progress.ended(f"{UNKNOWN}mtproto_error_{code}")
-        case Rejected(fault, detail):
+        case Rejected():
             # To the others, a secret that does not fit is all that garbage can mean.
-            if not (progress.phase == "secret" and fault in _GARBAGE):
+            if not (progress.phase == "secret" and answer.fault in _GARBAGE):
                 progress.phase = "mtproto"
-            if detail == REPLAYED:
-                return progress.ended(REPLAY)
-            return progress.ended(f"{UNKNOWN}{fault}", detail)
+    return progress.ended(*failure_of(answer))

@@ -101,7 +101,7 @@ def judge_seen(
 
 
 def _failing_part(member: Member, direct: Verdict) -> Member:
-    places = [p for p in member.places if is_failing_part(direct, p.address, p.port)]
+    places = [p for p in member.places if is_failing_part(direct, p)]
     return Member(member.name, places, member.lookups, member.ways)
 
 
@@ -113,12 +113,9 @@ def _works(place: Place, around: Surroundings) -> bool:
     return not all(is_slow(row, around.rows) for row in last)
 
 
-def _rows_of(places: Iterable[Place]) -> tuple[Observation, ...]:
-    return tuple(rows[-1] for place in places for rows in place.attempts)
-
-
 def _outcome(places: Sequence[Place], around: Surroundings) -> _Outcome:
-    return _Outcome(any(_works(place, around) for place in places), _rows_of(places))
+    works = any(_works(place, around) for place in places)
+    return _Outcome(works, tuple(rows[-1] for place in places for rows in place.attempts))
 
 
 def _encrypted_dns(members: Mapping[str, Member], around: Surroundings) -> _Outcomes:
@@ -150,9 +147,8 @@ def _families(members: Mapping[str, Member], around: Surroundings) -> dict[Tacti
     for name, member in members.items():
         ordinary = resolve(member.lookups).ordinary
         for place in member.places:
-            if place.address is not None and place.attempts:
-                family: Tactic = "ipv6" if ":" in place.address else "ipv4"
-                places = split[family].setdefault(name, [])
+            if place.family is not None and place.attempts:
+                places = split["ipv6" if place.family == 6 else "ipv4"].setdefault(name, [])
                 if not member.lookups or place.address in ordinary:
                     places.append(place)
     if not all(split.values()):
@@ -232,10 +228,11 @@ def _needs_encrypted_dns(
     for row in around.rows:
         if row.target_id == target_id and row.tactic == "none" and row.step == "dns":
             direct[row.member].append(row)
+    ordinary = {member: resolve(lookups).ordinary for member, lookups in direct.items()}
     return any(
         row.address is not None
-        and direct[row.member]
-        and row.address not in resolve(direct[row.member]).ordinary
+        and row.member in ordinary
+        and row.address not in ordinary[row.member]
         for row in rows
     )
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from probe.model import failure as failures
 from probe.model.observation import FollowUp, Observation
@@ -33,6 +33,13 @@ class Place:
     attempts: list[Rows] = field(default_factory=list)
     contrasts: dict[FollowUp, list[Rows]] = field(default_factory=lambda: defaultdict(list))
     pairs: list[Observation] = field(default_factory=list)
+
+    @property
+    def family(self) -> Literal[4, 6] | None:
+        """The IP version of its address; a proxy's is not known."""
+        if self.address is None:
+            return None
+        return 6 if ":" in self.address else 4
 
     def is_ok(self) -> bool:
         """Some attempt completed all its steps, and not at a throttled pace."""

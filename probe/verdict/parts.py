@@ -80,8 +80,8 @@ def _judge_family(
     working: Rows = []
     names: set[str] = set()
     for member in members:
-        own = [p for p in member.places if p.attempts and _family(p) == family]
-        other = [p for p in member.places if p.attempts and _family(p) not in {family, None}]
+        own = [p for p in member.places if p.attempts and p.family == family]
+        other = [p for p in member.places if p.attempts and p.family not in {family, None}]
         if any(place.is_ok() for place in own):
             return None
         if not own or not other:
@@ -110,12 +110,6 @@ def _judge_family(
     return replace(finding, failed_families=(family,))
 
 
-def _family(place: Place) -> Literal[4, 6] | None:
-    if place.address is None:
-        return None
-    return 6 if ":" in place.address else 4
-
-
 def is_in_part(verdict: Verdict) -> bool:
     """Whether what applications try first fails at every member, and another part works.
 
@@ -126,8 +120,8 @@ def is_in_part(verdict: Verdict) -> bool:
     return verdict.rule_id == "tcp.port_everywhere" and USUAL_PORT in verdict.failed_ports
 
 
-def is_failing_part(verdict: Verdict, address: str | None, port: int | None) -> bool:
+def is_failing_part(verdict: Verdict, place: Place) -> bool:
     """Whether a place is of the part that fails."""
     if verdict.failed_ports:
-        return port in verdict.failed_ports
-    return address is not None and (6 if ":" in address else 4) in verdict.failed_families
+        return place.port in verdict.failed_ports
+    return place.family in verdict.failed_families
