@@ -16,7 +16,7 @@ from analysis.chart.style import save_png, save_svg
 from analysis.chart.timeline import Event, timeline
 from analysis.events import events_of
 from analysis.load import NoResultsError
-from analysis.query import day_grid, layer_matrix, phases
+from analysis.query.days import day_grid, layer_matrix, phases
 from analysis.tables import Loaded, load, verdict_table
 from probe.model.codec import encode_line
 from probe.model.verdict import BLOCKED_STATES, Verdict

@@ -36,7 +36,7 @@ def matrix(table: pd.DataFrame, *, title: str | None = None, source: str) -> Fig
 
     Args:
         table: one row per series with the columns of
-            `analysis.query.layer_matrix`; at least one row.
+            `analysis.query.days.layer_matrix`; at least one row.
         title: a heading; by default one that says what is shown.
         source: who measured what, for the caption.
     """

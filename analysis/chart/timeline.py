@@ -50,7 +50,7 @@ def timeline(
 
     Args:
         table: one row per day and series, days without data included, with the
-            columns of `analysis.query.day_grid`; at least one row.
+            columns of `analysis.query.days.day_grid`; at least one row.
         events: one bar each above the rows, lines at the start of their days; those
             outside the days are counted in the caption.
         title: a heading; by default one that says what is shown and the span.

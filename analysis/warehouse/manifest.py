@@ -33,6 +33,7 @@ class Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: str
     n_measurements: int
     n_bad: int
+    n_withheld: int = 0
 
 
 class Manifest(Struct, kw_only=True, forbid_unknown_fields=True):

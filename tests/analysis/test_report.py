@@ -9,7 +9,7 @@ import pytest
 
 from analysis.events import BadEventsError, read_events
 from analysis.load import NoResultsError, find
-from analysis.query import day_grid, phases
+from analysis.query.days import day_grid, phases
 from analysis.report import OutputError, write_chart, write_outputs, write_report
 from analysis.tables import load, verdict_table
 from analysis_results import HISTORY, HOSTILE, write_history

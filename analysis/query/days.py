@@ -10,6 +10,7 @@ from typing import Any, Final
 import ibis
 import pandas as pd
 
+from analysis.query.grid import MAX_DAYS
 from probe.model.observation import STEPS
 from probe.model.verdict import State
 
@@ -27,10 +28,6 @@ _WORSE: Final[dict[State, int]] = {
     "likely_blocked": 4,
     "blocked": 5,
 }
-
-MAX_DAYS: Final = 4000
-"""Days of a grid: eleven years. A wrong date in one line must not make a chart of
-ten thousand years."""
 
 
 def daily_counts(verdicts: ibis.Table) -> ibis.Table:
