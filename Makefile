@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types contract tests peers matrix sweep clean
+.PHONY: demo test check lint types contract tests peers matrix sweep release site clean
 
 demo: $(VENV)/.demo
 	$(BIN)/reachwatch lab demo -o demo
@@ -37,6 +37,15 @@ matrix: $(VENV)/.demo
 sweep: $(VENV)/.demo
 	$(BIN)/reachwatch lab matrix -o lab-matrix
 
+# What is given to people, into dist/: wheel, sdist, one-file archive, Debian package, bill of
+# materials, checksums. The same sources give the same bytes.
+release: $(VENV)/.release
+	SOURCE_DATE_EPOCH=1767225600 $(BIN)/python release/build.py
+
+# The pages of docs/ as a site that asks nobody for anything, into build/site.
+site: $(VENV)/.site
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+
 # Each stamp stands for an installed set. Dependency groups need pip >= 25.1,
 # newer than Debian's.
 $(VENV)/bin/python:
@@ -51,5 +60,13 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --no-compile -c .ci/constraints.txt --group dev
 	touch $@
 
+$(VENV)/.site: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --no-compile -c .ci/constraints.txt --group docs
+	touch $@
+
+$(VENV)/.release: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --no-compile -c .ci/constraints.txt --group release
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo lab-matrix
+	rm -rf dist build $(VENV) demo lab-matrix

@@ -14,7 +14,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from analysis.load import NoResultsError
+from analysis.result_files import NoResultsError
 from analysis.query.judged import judged
 from analysis.warehouse.builder import Built, Progress, build
 from analysis.warehouse.faults import Faults
@@ -169,11 +169,17 @@ def load(
     folder = Path(tempfile.mkdtemp(prefix="reachwatch-"))
     try:
         built = build(found, folder, progress, with_ways=with_ways)
+        if not built.imported:
+            raise NoResultsError(
+                f"{', '.join(map(str, found))}: no results, OONI measurements or daily counts here"
+            )
         dataset = _opened(folder, with_ways=with_ways, built=built)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    weakref.finalize(dataset.provenance, shutil.rmtree, folder, ignore_errors=True)
+    # Every expression over the tables holds their engine: it outlives the dataset.
+    engine = dataset.verdicts.get_backend()
+    weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
     return dataset
 
 
@@ -184,9 +190,9 @@ def _opened(folder: Path, *, with_ways: bool, built: Built | None) -> Dataset:
     if manifest.with_ways != with_ways:
         words = "with" if manifest.with_ways else "without"
         raise ManifestError(f"{folder}: was built {words} ways around; build another folder")
+    if not manifest.files:
+        raise NoResultsError(f"{folder}: no results, OONI measurements or daily counts here")
     files = tuple(sorted(manifest.files.values(), key=lambda file: (file.name, file.sha256)))
-    if not files:
-        raise NoResultsError(f"{folder}: holds nothing of a known kind")
     provenance = Provenance(
         files=files,
         faults=built.faults if built else Faults(),

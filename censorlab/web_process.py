@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Final
 
 import trio
@@ -13,6 +14,9 @@ from censorlab.lines import Lines
 from censorlab.messages import decode, encode
 from censorlab.peers.site import SitePorts, SiteSettings, SiteZone
 from censorlab.peers.zone import Zone
+
+_MODULE: Final = "censorlab.peers.web" if find_spec("aiohttp") else "censorlab.peers.plain_web"
+"""Without the extra ``lab`` the core's libraries serve what loopback needs."""
 
 _EXIT_LIMIT_S: Final = 3.0
 """The web process ends within a tenth of a second of its input closing."""
@@ -55,7 +59,7 @@ async def web_process(settings: SiteSettings) -> AsyncIterator[WebProcess]:
     """
     process = await trio.lowlevel.open_process(
         # -P: a module of the current directory must not stand for one of ours.
-        [sys.executable, "-P", "-m", "censorlab.peers.web"],
+        [sys.executable, "-P", "-m", _MODULE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

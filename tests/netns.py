@@ -10,6 +10,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+ENVIRONMENT = {
+    "PYTHONPATH": str(ROOT),
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "REACHWATCH_CONSENT": "measure",
+}
+"""What a command in a namespace needs, and nothing of who started the tests."""
+
 # A veth pair whose far end nobody answers on, behind a gateway with a fixed
 # link-layer address: packets leave and vanish, as behind a silent censor.
 SILENT_WORLD = """

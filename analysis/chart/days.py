@@ -14,6 +14,8 @@ DAY_IN: Final = 0.2
 """Two digits at 7.5 points, and a gap."""
 
 
+MOST_DAYS: Final = 45
+"""Of more days, Mondays are read more easily than all of them."""
 MONTH_AND_YEAR_IN: Final = 0.75
 """A month's name and year in bold, and a gap."""
 
@@ -30,7 +32,7 @@ class Tick(NamedTuple):
 def ticks(first: date, n_days: int, day_width: float) -> list[Tick]:
     """Return the ticks of an axis of ``n_days`` days of a width in inches each."""
     days = [first + timedelta(days=number) for number in range(n_days)]
-    if day_width >= DAY_IN:
+    if day_width >= DAY_IN and n_days <= MOST_DAYS:
         return _daily(days, day_width)
     if 7 * day_width >= LABEL_IN:
         mondays = [day for day in days if day.weekday() == 0]

@@ -1,6 +1,6 @@
-"""The key: what each colour, hatch and symbol means. All states, drawn or not."""
+"""The key: what each colour, hatch and symbol means. All entries, drawn or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from matplotlib.patches import Polygon
@@ -15,11 +15,13 @@ KEY_PATCH_IN: Final = (0.3, 0.17)
 _ROW_IN: Final = 0.25
 _GAP_IN: Final = 0.2
 
-_NO_DATA: Final = Look(NO_DATA_FACE, NO_DATA_HATCH, "#c4c4c4", "")
+NO_DATA: Final = Look(NO_DATA_FACE, NO_DATA_HATCH, "#c4c4c4", "")
 _MIXED: Final = Look("white", "", RULE, "")
-_ENTRIES: Final[tuple[tuple[Look, str], ...]] = (
+Entries = Sequence[tuple[Look, str]]
+
+STATE_ENTRIES: Final[Entries] = (
     *((LOOKS[state], STATE_WORDS[state]) for state in STATES),
-    (_NO_DATA, "no data"),
+    (NO_DATA, "no data"),
     (_MIXED, "runs of the day differ"),
 )
 
@@ -31,10 +33,10 @@ class _Place(NamedTuple):
     row: int
 
 
-def _places(width: float) -> Iterator[_Place]:
+def _places(width: float, entries: Entries) -> Iterator[_Place]:
     """Flow the entries into rows of a width in inches."""
     x, row = 0.0, 0
-    for look, words in _ENTRIES:
+    for look, words in entries:
         own = KEY_PATCH_IN[0] + 0.06 + width_of(words, _SIZE)
         if x and x + own > width:
             x, row = 0.0, row + 1
@@ -42,14 +44,16 @@ def _places(width: float) -> Iterator[_Place]:
         x += own + _GAP_IN
 
 
-def key_height(width: float) -> float:
+def key_height(width: float, entries: Entries = STATE_ENTRIES) -> float:
     """Return the height in inches that a key of a width takes."""
-    return _ROW_IN * (1 + max(place.row for place in _places(width)))
+    return _ROW_IN * (1 + max(place.row for place in _places(width, entries)))
 
 
-def draw_key(page: Sheet, x: float, top: float, width: float) -> None:
+def draw_key(
+    page: Sheet, x: float, top: float, width: float, *, entries: Entries = STATE_ENTRIES
+) -> None:
     """Draw the key below ``top``, from ``x`` on, at most ``width`` wide (inches)."""
-    for look, words, offset, row in _places(width):
+    for look, words, offset, row in _places(width, entries):
         left = x + offset
         y = top - row * _ROW_IN - KEY_PATCH_IN[1]
         page.box(left, y, *KEY_PATCH_IN, face=look.face, hatch=look.hatch, ink=look.hatch_ink)

@@ -15,18 +15,30 @@ from analysis.chart.sheet import clean
 COLUMNS: Final = ("day", "n", "share", "low", "high", "users", "lower", "upper")
 
 
+STEPS: Final = {1: "day", 7: "week", 28: "four weeks"}
+"""Days of a row, and their name."""
+
+
 class Words(NamedTuple):
-    """What the two series are, in words: names, and what their bands mean."""
+    """What the two series are, in words: names, and what their bands mean.
+
+    ``is_share``: the second is a share from 0 to 1 too, and its band an interval.
+    """
 
     blocking: str = "Blocked share"
     interval: str = "95 % interval"
     circumvention: str = "Tor users"
     band: str = "range expected from earlier days"
     unit: str = "measurements"
+    is_share: bool = False
+
+    def told(self, users: float | None) -> str:
+        """Write a value of the second series."""
+        return percent(users or 0.0) if self.is_share else f"{users or 0:,.0f}"
 
 
 class Point(NamedTuple):
-    """One day. ``share`` is None where nothing was measured, ``users`` where none are told."""
+    """One day, or several from it on. ``share`` is None where nothing was measured, ``users`` where none are told."""
 
     day: date
     n: int
@@ -68,10 +80,23 @@ def points_of(table: pd.DataFrame) -> list[Point]:
             float(high) if n else 0.0, *(known[name] for name in COLUMNS[5:]),
         )  # fmt: skip
         found.append(point)
+    step = timedelta(days=step_of(found))
     for one, two in pairwise(found):
-        if two.day - one.day != timedelta(days=1):
+        if two.day - one.day != step:
             raise ValueError(f"{two.day}: follows {one.day}")
     return found
+
+
+def step_of(points: Sequence[Point]) -> int:
+    """Return the days that a row stands for: those from the first row to the second, or one.
+
+    Raises:
+        ValueError: they are none of `STEPS`.
+    """
+    step = (points[1].day - points[0].day).days if len(points) > 1 else 1
+    if step not in STEPS:
+        raise ValueError(f"{points[1].day}: follows {points[0].day}")
+    return step
 
 
 def against_band(points: Sequence[Point]) -> tuple[int, int, int]:
@@ -89,18 +114,21 @@ def caption_of(
     points: Sequence[Point], source: str, words: Words, notes: Sequence[str]
 ) -> list[str]:
     """Return the sentences below the chart: source, n, gaps, and what is not drawn."""
-    days = len(points)
+    step = step_of(points)
+    days, unit = len(points), "days" if step == 1 else f"periods of {step} days"
     measured, n = sum(1 for p in points if p.n), f"n = {sum(p.n for p in points):,}"
     counted = sum(1 for p in points if p.users is not None)
     above, below, told = against_band(points)
+    # An interval is not a range to be outside of.
+    told = 0 if words.is_share else told
     parts = [
         f"Source: {source}.",
-        f"{clean(words.blocking)}: {measured} of {days} days have data, {n} {clean(words.unit)}.",
-        f"{clean(words.circumvention)}: {counted} of {days} days have data.",
+        f"{clean(words.blocking)}: {measured} of {days} {unit} have data, {n} {clean(words.unit)}.",
+        f"{clean(words.circumvention)}: {counted} of {days} {unit} have data.",
     ]
     if told:
-        parts.append(f"Above the band on {above} and below it on {below} of {told} days.")
-    zeros = sum(1 for p in points if p.users == 0)
+        parts.append(f"Above the band on {above} and below it on {below} of {told} {unit}.")
+    zeros = 0 if words.is_share else sum(1 for p in points if p.users == 0)
     if zeros:
         parts.append(f"{zeros} days with none are drawn at the lower edge.")
     parts.append("Both on one axis says nothing about a cause.")
@@ -113,11 +141,13 @@ def two_series_alt_text(
     """Say subject, span, level and peak of both series, n, gaps and events."""
     words = words or Words()
     points = points_of(table)
-    first, last = points[0].day, points[-1].day
+    step = step_of(points)
+    first, last = points[0].day, points[-1].day + timedelta(days=step - 1)
+    unit = "days" if step == 1 else f"periods of {step} days"
     is_simulated = "lab" in table.columns and bool(table["lab"].any())
     parts = [
         *(["Simulated network."] if is_simulated else []),
-        f"{clean(words.blocking)} and {clean(words.circumvention)} by day from {first} to {last}.",
+        f"{clean(words.blocking)} and {clean(words.circumvention)} by {STEPS[step]} from {first} to {last}.",
     ]
     shares = [point for point in points if point.share is not None]
     if shares:
@@ -126,19 +156,21 @@ def two_series_alt_text(
         parts.append(
             f"{clean(words.blocking)}: {ends}, most on {peak.day}: {percent(peak.share or 0)} "
             f"({percent(peak.low)} to {percent(peak.high)}, n = {peak.n:,}); "
-            f"no data on {len(points) - len(shares)} of {len(points)} days."
+            f"no data on {len(points) - len(shares)} of {len(points)} {unit}."
         )
     users = [point for point in points if point.users is not None]
     if users:
         most = max(users, key=lambda point: point.users or 0.0)
         least = min(users, key=lambda point: point.users or 0.0)
         above, below, told = against_band(points)
-        band = f"; above the band on {above}, below on {below} of {told} days" if told else ""
+        band = f"; above the band on {above}, below on {below} of {told} {unit}"
         parts.append(
-            f"{clean(words.circumvention)}: {users[0].users or 0:,.0f} at first, "
-            f"{users[-1].users or 0:,.0f} at last, least {least.users or 0:,.0f} on {least.day}, "
-            f"most {most.users or 0:,.0f} on {most.day}{band}; "
-            f"no data on {len(points) - len(users)} of {len(points)} days."
+            f"{clean(words.circumvention)}: {words.told(users[0].users)} at first, "
+            f"{words.told(users[-1].users)} at last, "
+            f"least {words.told(least.users)} on {least.day}, "
+            f"most {words.told(most.users)} on {most.day}"
+            f"{band if told and not words.is_share else ''}; "
+            f"no data on {len(points) - len(users)} of {len(points)} {unit}."
         )
     inside = [event for event in events if event.touches(first, last)]
     if inside:

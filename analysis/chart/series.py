@@ -10,13 +10,17 @@ from probe.verdict.words import TACTIC_WORDS
 
 
 class SeriesRow(NamedTuple):
-    """One row. ``cells``: its records, in order of day."""
+    """One row. ``cells``: its records, in order of day.
+
+    ``place``: network and source in words; empty where all rows are of one.
+    """
 
     target_id: str
     service_id: str
     tactic: str
     proxy_id: str | None
     cells: list[dict[str, Any]]
+    place: str = ""
 
     @property
     def way(self) -> str:
@@ -43,30 +47,35 @@ def value(item: Any) -> Any:
 
 
 def grouped_rows(table: pd.DataFrame) -> list[SeriesRow]:
-    """Return the rows of a table: targets by name, each with its ways below it."""
-    found: dict[tuple[str, str, str, str | None], list[dict[str, Any]]] = {}
+    """Return the rows of a table in its order: those of one place, target and way are one."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for record in table.to_dict("records"):
         key = (
-            record["target_id"],
-            record["service_id"],
-            record["tactic"],
-            value(record["proxy_id"]),
-        )
+            record["target_id"], record["service_id"], record["tactic"],
+            value(record["proxy_id"]) or None, record.get("place", ""),
+        )  # fmt: skip
         found.setdefault(key, []).append({str(name): item for name, item in record.items()})
-    rows = [SeriesRow(*key, cells) for key, cells in found.items()]
-    rows.sort(key=lambda row: (row.target_id, row.tactic != "none", row.tactic, row.proxy_id or ""))
-    return rows
+    return [
+        SeriesRow(target_id, service_id, tactic, proxy_id, cells, place)
+        for (target_id, service_id, tactic, proxy_id, place), cells in found.items()
+    ]
 
 
 def draw_labels(
-    page: Sheet, row: SeriesRow, x: float, y: float, width: float, *, is_first: bool
+    page: Sheet, row: SeriesRow, before: SeriesRow | None, at: tuple[float, float], width: float
 ) -> None:
-    """Write a row's names to the left of it, the target's only on its first row."""
-    way = clean(row.way)
-    if not is_first:
-        page.text(x + 0.12, y, shortened(f"↳ {way}", width - 0.2, 8), size=8)
+    """Write to the left of a row what the row before it is not named alike: place, target, way."""
+    x, y = at
+    way = clean(row.way) if row.tactic == "none" else f"↳ {clean(row.way)}"
+    target = clean(row.target_id)
+    is_new_target = before is None or row.target_id != before.target_id
+    if not is_new_target and before is not None and row.place == before.place:
+        page.text(x + 0.12, y, shortened(way, width - 0.2, 8), size=8)
         return
-    name = shortened(clean(row.target_id), width - 0.1, 9.5, bold=True)
+    name = shortened(clean(row.place) or target, width - 0.1, 9.5, bold=True)
+    if row.place and not is_new_target and row.tactic == "none":
+        page.text(x, y, name, size=9.5, bold=True)
+        return
     page.text(x, y + 0.08, name, size=9.5, bold=True)
-    text = way if row.tactic == "none" else f"↳ {way}"
+    text = f"{target}, {way}" if row.place and is_new_target else way
     page.text(x, y - 0.09, shortened(text, width - 0.1, 8), size=8, colour=SOFT_INK)

@@ -4,7 +4,7 @@ That the one follows the other is for the reader to see; the chart calls neither
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,7 @@ from matplotlib.patches import Polygon
 
 from analysis.chart import events as event_marks
 from analysis.chart.events import Event
-from analysis.chart.paired import Point, Words, caption_of, points_of
+from analysis.chart.paired import STEPS, Point, Words, caption_of, points_of, step_of
 from analysis.chart.scale import Scale, compact, log_scale, percent, share_scale
 from analysis.chart.sheet import Sheet, clean, sheet, shortened, width_of, wrapped
 from analysis.chart.style import NO_DATA_FACE, NO_DATA_HATCH, RULE, SOFT_INK, settings
@@ -47,6 +47,32 @@ _PERIODS: Final[tuple[tuple[str, Callable[[date], Any]], ...]] = (
 )
 
 
+class _Cells(NamedTuple):
+    """Where the cells of rows lie that stand for ``step`` days each."""
+
+    days: DayAxis
+    step: int
+
+    @property
+    def left(self) -> float:
+        """Where the first begins."""
+        return self.days.left
+
+    @property
+    def right(self) -> float:
+        """Where the last ends."""
+        return self.days.right
+
+    @property
+    def cell(self) -> float:
+        """Width of one."""
+        return self.days.cell * self.step
+
+    def x(self, day: date) -> float:
+        """Where the one of a day begins."""
+        return self.days.x(day)
+
+
 class Ink(NamedTuple):
     """How a series is drawn: of Okabe and Ito's colours, each with a marker of its own."""
 
@@ -66,19 +92,21 @@ def two_series(
     title: str | None = None,
     source: str,
     words: Words | None = None,
+    notes: Sequence[str] = (),
     width: float = 10.0,
 ) -> Figure:
     """Draw a share and a count above each other, with events and n.
 
     Args:
-        table: one row per day, no day left out, with `COLUMNS`: ``share`` of ``n`` between
+        table: one row per day (or per 7 or 28 days), none left out, with `COLUMNS`: ``share`` of ``n`` between
             ``low`` and ``high``, all three missing where ``n`` is 0; ``users`` with a band
-            from ``lower`` to ``upper``, each possibly missing. ``lab``, if there is such a
-            column, says that days are simulated.
+            from ``lower`` to ``upper``, each possibly missing (a share, if ``words`` says so).
+            ``lab``, if there is such a column, says that days are simulated.
         events: one bar each above the panels, lines through them.
         title: a heading; by default one with the span.
         source: who measured what, for the caption.
         words: what the series are.
+        notes: further sentences of the caption.
         width: of the sheet, in inches, from 6 to 16.
 
     Raises:
@@ -86,8 +114,9 @@ def two_series(
     """
     with settings():
         return _draw(
-            table, events, title=title, source=clean(source), words=words or Words(), width=width
-        )
+            table, events, title=title, source=clean(source), words=words or Words(),
+            notes=[clean(note) for note in notes], width=width,
+        )  # fmt: skip
 
 
 def _draw(
@@ -97,19 +126,23 @@ def _draw(
     title: str | None,
     source: str,
     words: Words,
+    notes: Sequence[str],
     width: float,
 ) -> Figure:
     points = points_of(table)
     width = min(max(width, WIDTHS_IN[0]), WIDTHS_IN[1])
-    first, last = points[0].day, points[-1].day
+    step = step_of(points)
+    first, last = points[0].day, points[-1].day + timedelta(days=step - 1)
     left = MARGIN_IN + LABELS_IN
     area = width - left - VALUE_IN - MARGIN_IN
-    axis = DayAxis(left, area / len(points), len(points), first)
+    n_days = len(points) * step
+    days = DayAxis(left, area / n_days, n_days, first)
+    axis = _Cells(days, step)
     inner = width - 2 * MARGIN_IN
-    marks = event_marks.arrange(events, axis, MARGIN_IN, width - MARGIN_IN)
+    marks = event_marks.arrange(events, days, MARGIN_IN, width - MARGIN_IN)
     heading = clean(title) if title else f"Blocking and circumvention, {first} to {last}"
     heading = shortened(heading, inner, 13, bold=True)
-    lines = wrapped(" ".join(caption_of(points, source, words, marks.notes)), inner, 7.5, 6)
+    lines = wrapped(" ".join(caption_of(points, source, words, [*notes, *marks.notes])), inner, 7.5, 6)
     panels = 2 * PANEL_IN + 2 * PANEL_GAP_IN + STRIP_IN
     below = AXIS_IN + marks.key_height + len(lines) * CAPTION_LINE_IN + MARGIN_IN + 0.1
     is_simulated = "lab" in table.columns and bool(table["lab"].any())
@@ -127,7 +160,7 @@ def _draw(
     share_bottom = users_bottom + PANEL_IN + PANEL_GAP_IN
     _draw_share(page, axis, points, share_bottom, words)
     event_marks.draw(page, marks, bottom, share_bottom + PANEL_IN)
-    draw_axis(page, axis, bottom)
+    draw_axis(page, days, bottom)
     event_marks.draw_key(page, marks, MARGIN_IN, bottom - AXIS_IN)
     y = bottom - AXIS_IN - marks.key_height - 0.05
     for number, line in enumerate(lines):
@@ -145,12 +178,12 @@ def _runs(
 
 
 def _draw_share(
-    page: Sheet, axis: DayAxis, points: Sequence[Point], bottom: float, words: Words
+    page: Sheet, axis: _Cells, points: Sequence[Point], bottom: float, words: Words
 ) -> None:
     highest = max((point.high for point in points if point.n), default=1.0)
     scale = share_scale(highest, bottom, bottom + PANEL_IN)
     _draw_frame(page, axis, scale, percent)
-    _draw_label(page, scale.top, words.blocking, [words.interval], BLOCKING)
+    _draw_label(page, scale.top, words.blocking, [words.interval], BLOCKING, axis.step)
     for known, run in _runs(points, lambda point: point.share is not None):
         if not known:
             _draw_no_data(page, axis, run, bottom, PANEL_IN)
@@ -163,13 +196,17 @@ def _draw_share(
 
 
 def _draw_users(
-    page: Sheet, axis: DayAxis, points: Sequence[Point], bottom: float, words: Words
+    page: Sheet, axis: _Cells, points: Sequence[Point], bottom: float, words: Words
 ) -> None:
-    scale = _users_scale(points, bottom)
+    scale = share_scale(1.0, bottom, bottom + PANEL_IN)
+    if not words.is_share:
+        scale = _users_scale(points, bottom)
+    write = percent if words.is_share else compact
     # Without a count the scale is of nothing.
     is_known = any(point.users is not None for point in points)
-    _draw_frame(page, axis, scale if is_known else scale._replace(ticks=()), compact)
-    _draw_label(page, scale.top, words.circumvention, [words.band, "(log scale)"], CIRCUMVENTION)
+    _draw_frame(page, axis, scale if is_known else scale._replace(ticks=()), write)
+    band_words = [words.band] if words.is_share else [words.band, "(log scale)"]
+    _draw_label(page, scale.top, words.circumvention, band_words, CIRCUMVENTION, axis.step)
     for known, run in _runs(points, lambda point: point.has_band):
         if known:
             band = [(p.day, p.lower or 0.0, p.upper or 0.0) for p in run]
@@ -181,7 +218,7 @@ def _draw_users(
             _draw_no_data(page, axis, run, bottom, PANEL_IN)
     users = [point.users for point in points if point.users is not None]
     if users:
-        _draw_last(page, axis, scale, (users[-1], compact(users[-1])), CIRCUMVENTION)
+        _draw_last(page, axis, scale, (users[-1], write(users[-1])), CIRCUMVENTION)
 
 
 def _users_scale(points: Sequence[Point], bottom: float) -> Scale:
@@ -197,7 +234,7 @@ def _users_scale(points: Sequence[Point], bottom: float) -> Scale:
     return log_scale(low, high, bottom, bottom + PANEL_IN)
 
 
-def _draw_frame(page: Sheet, axis: DayAxis, scale: Scale, write: Callable[[float], str]) -> None:
+def _draw_frame(page: Sheet, axis: _Cells, scale: Scale, write: Callable[[float], str]) -> None:
     for tick in scale.ticks:
         y = scale.y(tick)
         page.line((axis.left, axis.right), (y, y), colour="#e3e6e8", width=0.6, dash="-")
@@ -205,14 +242,16 @@ def _draw_frame(page: Sheet, axis: DayAxis, scale: Scale, write: Callable[[float
     page.line((axis.left,) * 2, (scale.bottom, scale.top), colour=RULE, width=0.8, dash="-")
 
 
-def _draw_label(page: Sheet, top: float, name: str, band: Sequence[str], ink: Ink) -> None:
+def _draw_label(  # noqa: PLR0913 - what a label says, and where
+    page: Sheet, top: float, name: str, band: Sequence[str], ink: Ink, step: int
+) -> None:
     room = LABELS_IN - 0.55
     y = top - 0.08
     page.text(MARGIN_IN, y, shortened(clean(name), room + 0.1, 9.5, bold=True), size=9.5, bold=True)
     y -= 0.2
     page.line((MARGIN_IN, MARGIN_IN + 0.2), (y, y), colour=ink.line, width=1.4, dash="-")
     _draw_marker(page, MARGIN_IN + 0.1, y, ink)
-    page.text(MARGIN_IN + 0.27, y, "by day", size=7.5, colour=SOFT_INK)
+    page.text(MARGIN_IN + 0.27, y, f"by {STEPS[step]}", size=7.5, colour=SOFT_INK)
     y -= 0.17
     page.box(MARGIN_IN, y - 0.05, 0.2, 0.1, face=ink.band, hatch="", ink=RULE)
     for line in [line for text in band for line in wrapped(clean(text), room - 0.2, 7.5, 4)]:
@@ -221,7 +260,7 @@ def _draw_label(page: Sheet, top: float, name: str, band: Sequence[str], ink: In
 
 
 def _draw_band(
-    page: Sheet, axis: DayAxis, scale: Scale, band: Sequence[tuple[date, float, float]], ink: Ink
+    page: Sheet, axis: _Cells, scale: Scale, band: Sequence[tuple[date, float, float]], ink: Ink
 ) -> None:
     """Draw a band as steps of whole days: one day alone is as wide as a day."""
     edges = [
@@ -233,7 +272,7 @@ def _draw_band(
 
 
 def _draw_line(
-    page: Sheet, axis: DayAxis, scale: Scale, line: Sequence[tuple[date, float]], ink: Ink
+    page: Sheet, axis: _Cells, scale: Scale, line: Sequence[tuple[date, float]], ink: Ink
 ) -> None:
     xs = [axis.x(day) + axis.cell / 2 for day, _ in line]
     ys = [scale.y(number) for _, number in line]
@@ -249,13 +288,13 @@ def _draw_marker(page: Sheet, x: float, y: float, ink: Ink) -> None:
     )
 
 
-def _draw_last(page: Sheet, axis: DayAxis, scale: Scale, last: tuple[float, str], ink: Ink) -> None:
+def _draw_last(page: Sheet, axis: _Cells, scale: Scale, last: tuple[float, str], ink: Ink) -> None:
     y = min(max(scale.y(last[0]), scale.bottom + 0.05), scale.top - 0.05)
     page.text(axis.right + 0.06, y, last[1], size=8, bold=True, colour=ink.line)
 
 
 def _draw_no_data(
-    page: Sheet, axis: DayAxis, run: Sequence[Point], bottom: float, height: float
+    page: Sheet, axis: _Cells, run: Sequence[Point], bottom: float, height: float
 ) -> None:
     x, width = axis.x(run[0].day), axis.cell * len(run)
     page.box(x, bottom, width, height, face=NO_DATA_FACE, hatch=NO_DATA_HATCH, ink="#c4c4c4")
@@ -267,7 +306,7 @@ def _draw_no_data(
 
 
 def _draw_strip(
-    page: Sheet, axis: DayAxis, points: Sequence[Point], bottom: float, words: Words
+    page: Sheet, axis: _Cells, points: Sequence[Point], bottom: float, words: Words
 ) -> None:
     """Draw n of each day as a bar, and in numbers by the shortest period that has room."""
     most = max((point.n for point in points), default=0)
@@ -281,7 +320,7 @@ def _draw_strip(
             corners += [(axis.x(point.day), y), (axis.x(point.day) + axis.cell, y)]
         corners.append((corners[-1][0], bottom))
         page.axes.add_patch(Polygon(corners, facecolor="#8a9097", linewidth=0, zorder=1.5))
-    period, groups = _periods(points, axis.cell)
+    period, groups = _periods(points, axis)
     for days, n in groups:
         text = compact(n)
         x, width = axis.x(days[0]), axis.cell * len(days)
@@ -295,14 +334,19 @@ def _draw_strip(
     page.text(MARGIN_IN, bottom + STRIP_BAR_IN / 2 - 0.02, unit, size=7.5, colour=SOFT_INK)
 
 
-def _periods(points: Sequence[Point], cell: float) -> tuple[str, list[tuple[list[date], int]]]:
+def _periods(points: Sequence[Point], axis: _Cells) -> tuple[str, list[tuple[list[date], int]]]:
     """Sum n by the shortest period whose numbers have room; by years where none has."""
     for name, key in _PERIODS:
+        if (name, axis.step) in {("day", 7), ("day", 28), ("week", 28)}:
+            continue
         found: dict[Any, list[Point]] = {}
         for point in points:
             found.setdefault(key(point.day), []).append(point)
         groups = [([p.day for p in run], sum(p.n for p in run)) for run in found.values()]
-        longest = max(len(days) for days, _ in groups) * cell
-        if name == "year" or all(width_of(compact(n), 6.5) + 0.06 <= longest for _, n in groups):
+        # The first and last of them can be cut by the axis.
+        whole = groups[1:-1] or groups
+        if name == "year" or all(
+            width_of(compact(n), 6.5) + 0.06 <= len(days) * axis.cell for days, n in whole
+        ):
             return name, groups
     raise AssertionError

@@ -5,7 +5,6 @@ cells that no number of measurements removes. Without the second part a country 
 measurements a day changes every day. `ruptures` searches (PELT, Killick 2012).
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -16,44 +15,23 @@ from ruptures.base import BaseCost
 from scipy import special, stats
 
 from analysis.stats.levels import Counts, Floats, as_counts, fit_level
+from analysis.stats.segments import ChangePoint, Segment
+from analysis.stats.sparse import sparse_change_points, sparse_noise
+
+__all__ = ["ChangePoint", "Segment", "change_points", "noise_between"]
 
 _REPLICATES: Final = 400
 
-_PENALTY: Final = 4.0
+_PENALTY: Final = 6.0
 """In units of log(cells) of a standard deviation squared; 2 is BIC's, noise that lasts some
 cells asks for more."""
+
+_DENSE: Final = 10
+"""From so many failures a measured cell (or successes, the rarer), logits are about normal."""
 
 _LOCAL_CELLS: Final = 14
 """Noise between cells is measured within so many neighbours, so that the changes looked for
 are no part of it."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Cells ``start`` to ``stop`` (exclusive) of one level, with its interval."""
-
-    start: int
-    stop: int
-    share: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class ChangePoint:
-    """The first cell of a new level, with the interval of that cell."""
-
-    cell: int
-    first: int
-    last: int
-    before: Segment
-    after: Segment
-
-    @property
-    def is_rise(self) -> bool:
-        """Whether more fails afterwards."""
-        return self.after.share > self.before.share
 
 
 class _Weighted(BaseCost):  # type: ignore[misc]  # ruptures ships no types
@@ -91,10 +69,15 @@ def change_points(
 ) -> list[ChangePoint]:
     """Return where the share of failures changed, in order of time.
 
+    Series of few measurements a cell are searched by their likelihood (`sparse`), in levels of
+    at least `sparse.MIN_CELLS` measured cells; ``min_cells`` is for the others.
+
     Raises:
         ValueError: counts that are none.
     """
     k, n = as_counts(k, n)
+    if _is_sparse(k, n):
+        return sparse_change_points(k, n, sparse_noise(k, n), rng, level)
     if n.size < 2 * min_cells or (n > 0).sum() < 2 * min_cells:
         return []
     signal = np.stack(_weighted_logits(k, n), axis=1)
@@ -110,18 +93,27 @@ def change_points(
     return found
 
 
+def _is_sparse(k: Counts, n: Counts) -> bool:
+    return min(int(k.sum()), int((n - k).sum())) < _DENSE * int((n > 0).sum())
+
+
 def _weighted_logits(k: Counts, n: Counts) -> tuple[Floats, Floats]:
     """Return logits with half a failure on each side, and weights of about unit variance."""
     value = np.log((k + 0.5) / (n - k + 0.5))
     share = (k.sum() + 0.5) / (n.sum() + 1)
     odds = share * (1 - share)
-    noise = _noise_between(k, n) / odds
+    noise = noise_between(k, n) / odds
     weight = np.where(n > 0, 1 / (1 / (np.maximum(n, 1) * odds) + noise), 0.0)
     return np.where(n > 0, value, 0.0), weight
 
 
-def _noise_between(k: Counts, n: Counts) -> float:
-    """Return the trimmed mean rho of short windows with levels of their own, with phi."""
+def noise_between(k: Counts, n: Counts) -> float:
+    """Return how alike measurements of one cell are, beyond the level that its weeks have.
+
+    The trimmed mean rho of short windows with levels of their own; phi makes it more.
+    """
+    if _is_sparse(k, n):
+        return sparse_noise(k, n)
     rhos = []
     for start in range(0, n.size - _LOCAL_CELLS + 1, _LOCAL_CELLS):
         window = slice(start, start + _LOCAL_CELLS)
@@ -152,12 +144,26 @@ def _segment(
     # Cells, not measurements, are drawn: a day with most measurements is one day.
     index = _blocks(size, rng)
     drawn = (value * weight)[index].sum(axis=1) / np.maximum(weight[index].sum(axis=1), 1e-12)
-    # Few blocks are few degrees of freedom.
+    # Few blocks are few degrees of freedom, and short ones cut what lasts longer than they do.
     half, blocks = (1 + level) / 2, size / _block_cells(size)
     few = stats.t.ppf(half, max(blocks - 1, 1)) / stats.norm.ppf(half)
+    few *= _beyond_blocks(value - mean, weight, _block_cells(size))
     low, high = special.expit(mean + few * (np.quantile(drawn, [1 - half, half]) - mean))
     share = float(special.expit(mean))
     return Segment(cells.start, cells.stop, share, float(low), float(high), int(n[cells].sum()))
+
+
+def _beyond_blocks(residual: Floats, weight: Floats, block: int) -> float:
+    """Return how much more a mean varies than in blocks, if neighbours are alike as in AR(1).
+
+    A block bootstrap's variance is too small by about 2 phi / (1 - phi²) / block (Künsch 1989).
+    """
+    scaled = residual[weight > 0] * np.sqrt(weight[weight > 0])
+    if scaled.size < 2 * block or not scaled.any():
+        return 1.0
+    phi = float((scaled[1:] * scaled[:-1]).sum() / (scaled**2).sum())
+    phi = min(max(phi + (1 + 3 * phi) / scaled.size, 0.0), 0.7)
+    return float(1 / np.sqrt(1 - min(2 * phi / (1 - phi**2) / block, 0.6)))
 
 
 def _date_interval(

@@ -28,6 +28,15 @@ KINDS: Final = {
 }
 """Every chart by the name that a command or a notebook calls it, and what it shows."""
 
+QUESTIONS: Final = {
+    "overview": "the three answers, states by day, where it fails",
+    "blocked": "is it me or is it censorship",
+    "how": "how it is done",
+    "around": "what gets around it",
+    "when": "when it began and ended",
+}
+"""Every page that `analysis.report` makes, and what it answers."""
+
 
 def view(kind: str, dataset: "Dataset", events: "Sequence[Event]" = ()) -> "Drawn":
     """Draw a chart of a dataset.

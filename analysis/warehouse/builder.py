@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from analysis.load import Fault, NoResultsError, find
+from analysis.result_files import Fault, NoResultsError, find
 from analysis.warehouse import ooni, ours
 from analysis.warehouse.daily import import_daily
 from analysis.warehouse.faults import Faults
@@ -49,6 +49,8 @@ class Progress(NamedTuple):
 class Built:
     """What a build did. ``faults`` keeps the first places and counts all.
 
+    ``n_withheld``: rows about ways around that it left out (as `probe.verdict.withheld` says).
+
     ``events`` are lists of events among the sources (``events*.json``): they are no table,
     and for charts to read.
     """
@@ -60,6 +62,7 @@ class Built:
     events: list[Path] = field(default_factory=list)
     n_measurements: int = 0
     n_rows: int = 0
+    n_withheld: int = 0
     partitions: list[str] = field(default_factory=list)
 
 
@@ -150,6 +153,7 @@ def _import_all(
                 entry = manifest.files[key] = _entry(item, sha256)
                 if same := contents.get(sha256):
                     entry.n_measurements, entry.n_bad = same.n_measurements, same.n_bad
+                    entry.n_withheld = same.n_withheld
                     built.skipped.append(item.path)
                 else:
                     contents[sha256] = entries[key] = entry
@@ -163,7 +167,7 @@ def _import_all(
                         own.add(_result_file(item.path), sha256[:16])
                     built.imported.append(item.path)
             done += item.size
-        foreign.finish(lambda: progress(Progress(total, total, "sorting by day")))
+        foreign.finish(lambda: progress(Progress(total, total, "sorting by month")))
         own.finish()
     progress(Progress(total, total, "writing tables"))
     counts = foreign.n_measurements + own.n_measurements
@@ -172,8 +176,10 @@ def _import_all(
         if new := entries.get(_key(item)):
             new.n_measurements = counts[new.sha256[:16]]
             new.n_bad = bad.get(str(item.path.absolute()), 0)
+            new.n_withheld = own.n_withheld[new.sha256[:16]]
     built.n_measurements = foreign.n_measurements.total() + own.n_runs
     built.n_rows += foreign.n_rows + own.n_rows
+    built.n_withheld = own.n_withheld.total()
     return {name[:16] for name in before - {e.sha256 for e in manifest.files.values()}}
 
 

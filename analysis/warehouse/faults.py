@@ -5,7 +5,7 @@ from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from analysis.load import Fault
+from analysis.result_files import Fault
 
 if TYPE_CHECKING:
     from pathlib import Path

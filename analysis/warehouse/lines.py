@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 import orjson
 import pyarrow as pa
 
-from analysis.load import Fault
+from analysis.result_files import Fault
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A hundred times the largest real measurement; also DuckDB's bound on one document."""

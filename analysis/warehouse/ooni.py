@@ -4,22 +4,24 @@ Lines are first read strictly and together. Only where something is refused are 
 at one by one, so that damage costs time where it is and nowhere else.
 """
 
+import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from threading import Lock
+from threading import Condition
 from typing import Final, Self
 
 import duckdb
 
-from analysis.load import Fault
-from analysis.warehouse import ooni_sql
+from analysis.result_files import Fault
+from analysis.warehouse import certificates, ooni_sql, ooni_steps
 from analysis.warehouse.lines import Source
 from analysis.warehouse.ooni_shape import columns_sql, key_twice, problem_of, valid_sql
 from analysis.warehouse.spool import Marked, Spool, marked_lines
 from analysis.warehouse.stage import Stage, literal
+from analysis.warehouse.summary_sql import summary_sql
 
 _MAX_SPLITS: Final = 200
 """Reads spent on one day's lines to find those that only the engine refuses; no such line is
@@ -42,7 +44,9 @@ class Importer:
         self._spool = Spool(stage.folder)
         self._paths: list[Path] = []
         self._source_files: list[str] = []
-        self._lock = Lock()
+        self._numbers = count()
+        self._turns = Condition()
+        self._next = 0
         self._pool = ThreadPoolExecutor(stage.threads)
         self._running: deque[Future[None]] = deque()
         stage.run(ooni_sql.SEEN)
@@ -87,36 +91,48 @@ class Importer:
         So few rows are one thread's work to the engine; several days at once are not.
         """
         self._wait(self._stage.threads)
-        self._running.append(self._pool.submit(self._import, path))
+        self._running.append(self._pool.submit(self._import, path, next(self._numbers)))
 
     def _wait(self, most: int) -> None:
         while len(self._running) > most:
             self._running.popleft().result()
 
-    def _import(self, path: Path) -> None:
+    def _import(self, path: Path, number: int) -> None:
         stage = self._stage.twin()
         try:
             self._load(stage, path)
             path.unlink()
-            with self._lock:
-                for statement in ooni_sql.META_STATEMENTS:
-                    has_files = "$source_files" in statement
-                    stage.run(
-                        statement, {"source_files": self._source_files} if has_files else None
-                    )
-            for statement in ooni_sql.STEP_STATEMENTS:
-                stage.run(statement)
-            n_rows = stage.keep_steps()
+            stage.run(ooni_sql.META, {"source_files": self._source_files})
+            with self._turn(number):
+                for statement in ooni_sql.ONCE:
+                    stage.run(statement)
+            whole = ooni_steps.whole_sql(has_chains=_parse_chains(stage))
+            n_rows = stage.keep_steps("ooni", whole, summary_sql(is_ooni=True))
             counted = stage.run("SELECT source_file, count(*) FROM meta GROUP BY ALL")
         finally:
+            self._pass(number)
             stage.connection.close()
-        with self._lock:
+        with self._turns:
             self.n_rows += n_rows
             for source_file, n in counted:
                 self.n_measurements[source_file] += n
 
+    @contextlib.contextmanager
+    def _turn(self, number: int) -> Iterator[None]:
+        """Wait until all segments before are through; a measurement's first place is kept."""
+        with self._turns:
+            self._turns.wait_for(lambda: self._next == number)
+        yield
+        self._pass(number)
+
+    def _pass(self, number: int) -> None:
+        with self._turns:
+            self._turns.wait_for(lambda: self._next >= number)
+            self._next = max(self._next, number + 1)
+            self._turns.notify_all()
+
     def _load(self, stage: Stage, path: Path) -> None:
-        """Fill ``raw`` and ``steps`` with the good lines; report the bad ones."""
+        """Fill ``raw`` and ``obs`` with the good lines; report the bad ones."""
         if _read(stage, path):
             return
         good: list[_Line] = []
@@ -164,15 +180,27 @@ class Importer:
 
 
 def _read(stage: Stage, path: Path) -> bool:
-    """Read marked lines into ``raw`` and ``steps``; False if anything in them is refused."""
+    """Read marked lines into ``raw`` and ``obs``; False if anything in them is refused."""
     try:
         stage.run(ooni_sql.raw_sql(literal(path), columns_sql()))
     except (duckdb.InvalidInputException, duckdb.ConversionException):
         return False
     if stage.value(f"SELECT count(*) FROM raw WHERE NOT {valid_sql()}"):  # noqa: S608 - constants
         return False
-    stage.run(ooni_sql.STEPS)
-    return not stage.value(ooni_sql.N_NOT_FINITE)
+    stage.run(ooni_steps.NAMES)
+    stage.run(ooni_steps.STEPS)
+    return not stage.value(ooni_steps.N_NOT_FINITE)
+
+
+def _parse_chains(stage: Stage) -> bool:
+    """Fill ``certificates``; False if there is no chain."""
+    chains = [chain for (chain,) in stage.run(ooni_steps.CHAINS)]
+    if not chains:
+        return False
+    stage.connection.register("incoming", certificates.table_of(chains))
+    stage.run("CREATE OR REPLACE TEMP TABLE certificates AS SELECT * FROM incoming")
+    stage.connection.unregister("incoming")
+    return True
 
 
 def _write(path: Path, lines: Sequence[_Line]) -> None:

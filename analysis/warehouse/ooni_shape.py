@@ -19,7 +19,14 @@ Shape = str | dict[str, "Shape"] | list["Shape"]
 _TIMES: Final[dict[str, Shape]] = {"t0": "DOUBLE", "t": "DOUBLE", "transaction_id": "BIGINT"}
 
 SHAPE: Final[dict[str, Shape]] = {
-    "annotations": {"engine_version": "VARCHAR", "network_type": "VARCHAR", "platform": "VARCHAR"},
+    "annotations": {
+        "architecture": "VARCHAR",
+        "engine_name": "VARCHAR",
+        "engine_version": "VARCHAR",
+        "network_type": "VARCHAR",
+        "origin": "VARCHAR",
+        "platform": "VARCHAR",
+    },
     "input": "VARCHAR",
     "measurement_start_time": "VARCHAR",
     "probe_asn": "VARCHAR",
@@ -35,7 +42,9 @@ SHAPE: Final[dict[str, Shape]] = {
                 "query_type": "VARCHAR",
                 "engine": "VARCHAR",
                 "failure": "VARCHAR",
-                "answers": [{"ipv4": "VARCHAR", "ipv6": "VARCHAR", "hostname": "VARCHAR"}],
+                "answers": [
+                    {"asn": "VARCHAR", "ipv4": "VARCHAR", "ipv6": "VARCHAR", "hostname": "VARCHAR"}
+                ],
                 **_TIMES,
             }
         ],
@@ -55,6 +64,7 @@ SHAPE: Final[dict[str, Shape]] = {
                 "tls_version": "VARCHAR",
                 "cipher_suite": "VARCHAR",
                 "negotiated_protocol": "VARCHAR",
+                "no_tls_verify": "VARCHAR",
                 "peer_certificates": [{"data": "VARCHAR"}],
                 **_TIMES,
             }
@@ -62,7 +72,14 @@ SHAPE: Final[dict[str, Shape]] = {
         "requests": [
             {
                 "failure": "VARCHAR",
-                "request": {"url": "VARCHAR", "method": "VARCHAR"},
+                "network": "VARCHAR",
+                "request": {
+                    "url": "VARCHAR",
+                    "method": "VARCHAR",
+                    "x_transport": "VARCHAR",
+                    "body": "VARCHAR",
+                    "body_is_truncated": "VARCHAR",
+                },
                 "response": {
                     "code": "BIGINT",
                     "body": "VARCHAR",

@@ -2,19 +2,21 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
 
-from analysis.load import read_file
+from analysis.result_files import read_file
 from analysis.warehouse.failure_class import class_sql
 from analysis.warehouse.faults import Faults
 from analysis.warehouse.schema import MEASUREMENTS, OBSERVATIONS, VERDICTS, Column, arrow_schema
 from analysis.warehouse.stage import Stage
+from analysis.warehouse.summary_sql import summary_sql
+from analysis.warehouse.verdict_rows import LISTS
 from probe.model import layout
 from probe.model.layout import ResultFile
-from probe.model.observation import Observation
+from probe.model.observation import Certificate, Observation
 from probe.model.vantage import RunColumns
 from probe.model.verdict import Verdict
 from probe.verdict.withheld import is_withheld, withhold
@@ -45,11 +47,13 @@ Row = dict[str, Any]
 class Importer:
     """Stages files one after another; nothing is whole before ``finish``.
 
-    Of a run that is in two files, the first one's lines are taken.
+    Of a run that is in two files, the first one's lines are taken. ``n_withheld`` counts the
+    rows about ways around that were left out, by ``source_file``.
     """
 
     def __init__(self, stage: Stage, faults: Faults, *, with_ways: bool) -> None:
         self.n_measurements: Counter[str] = Counter()
+        self.n_withheld: Counter[str] = Counter()
         self.n_rows = 0
         self._stage = stage
         self._faults = faults
@@ -80,11 +84,13 @@ class Importer:
             self._register("meta", self._meta, _META)
             self._register("obs", self._obs, _OBS)
             self._stage.run(f"UPDATE obs SET failure_class = {class_sql('failure')}")  # noqa: S608
-            self.n_rows += self._stage.keep_steps()
+            self.n_rows += self._stage.keep_steps(
+                "reachwatch", "SELECT * FROM obs", summary_sql(is_ooni=False)
+            )
             self._meta, self._obs, self._numbers = [], [], {}
         if self._verdicts:
             self._register("judged", self._verdicts, _VERDICTS)
-            self._stage.keep_by_day(VERDICTS, "judged")
+            self._stage.keep_by_month(VERDICTS, "reachwatch", "SELECT * FROM judged")
             self.n_rows += len(self._verdicts)
             self._verdicts = []
 
@@ -110,6 +116,8 @@ class Importer:
                 self.n_measurements[source_file] += 1
             if self._with_ways or not is_withheld(run, value):
                 self._obs.append(_observation_row(run, value, number, source_file))
+            else:
+                self.n_withheld[source_file] += 1
             if len(self._obs) >= 4 * _BATCH:
                 self.finish()
 
@@ -125,18 +133,21 @@ class Importer:
             if isinstance(row.value, Verdict) and self._is_first("verdict", row.run, source_file)
         ]
         if not self._with_ways:
-            judged = withhold(judged, is_any_working=True).rows
+            judged, n_withheld = withhold(judged, is_any_working=True)
+            self.n_withheld[source_file] += n_withheld
         self.n_measurements[source_file] += len({run.run_id for run, _ in judged})
         self._verdicts += [_verdict_row(run, verdict, source_file) for run, verdict in judged]
 
 
 def _who(run: RunColumns, n: int, source_file: str) -> Row:
+    start = datetime.fromisoformat(run.measurement_start_time).replace(tzinfo=None)
     return {
         "n": n,
         "source": "reachwatch",
         "measurement_id": run.run_id,
         "source_file": source_file,
-        "start_time": datetime.fromisoformat(run.measurement_start_time).replace(tzinfo=None),
+        "start_time": start,
+        "date": start.date(),
         "probe_cc": run.probe_cc,
         "probe_asn": run.probe_asn,
         "lab": run.lab,
@@ -159,18 +170,41 @@ def _meta_row(run: RunColumns, n: int, source_file: str) -> Row:
 def _observation_row(run: RunColumns, value: Observation, n: int, source_file: str) -> Row:
     headers = {header.name.lower(): header.value for header in value.headers}
     valid = next((response for response in value.responses if response.is_valid), None)
-    leaf = value.peer_certificates[0] if value.peer_certificates else None
     return {
         **{name: getattr(value, name, None) for name in _OBS.names},
         **_who(run, n, source_file),
         "answers": " ".join(answer.value for answer in valid.answers) if valid else None,
-        "certificate_sha256": leaf.sha256 if leaf else None,
+        **(_certificate_columns(value.peer_certificates)),
         "server": headers.get("server"),
         "location": headers.get("location"),
     }
 
 
+def _certificate_columns(chain: Sequence[Certificate]) -> Row:
+    if not chain:
+        return {}
+    leaf = chain[0]
+    return {
+        "certificate_sha256": leaf.sha256,
+        "certificate_subject": leaf.subject,
+        "certificate_issuer": leaf.issuer,
+        "certificate_names": " ".join(leaf.subject_alt_names),
+        "certificate_not_before": _time(leaf.not_before),
+        "certificate_not_after": _time(leaf.not_after),
+        "certificate_chain_length": len(chain),
+        "certificate_chain_sha256": " ".join(one.sha256 for one in chain),
+    }
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _verdict_row(run: RunColumns, verdict: Verdict, source_file: str) -> Row:
+    evidence = verdict.evidence
     layers = {
         f"{layer.step}_{word}": value
         for layer in verdict.layers
@@ -180,5 +214,12 @@ def _verdict_row(run: RunColumns, verdict: Verdict, source_file: str) -> Row:
         **{name: getattr(verdict, name, getattr(run, name, None)) for name in _VERDICTS.names},
         **{name: value for name, value in layers.items() if name in _VERDICTS.names},
         **_who(run, 0, source_file),
-        "failed_members": " ".join(verdict.failed_members),
+        **{
+            name: " ".join(str(item).replace(" ", "_") for item in getattr(verdict, name))
+            for name in LISTS
+        },
+        "evidence_failed": evidence.n_failed if evidence else None,
+        "evidence_tried": evidence.n_tried if evidence else None,
+        "contrast_ok": evidence.contrast_ok if evidence else None,
+        "contrast_tried": evidence.contrast_tried if evidence else None,
     }

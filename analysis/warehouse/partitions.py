@@ -7,31 +7,40 @@ from typing import Final
 
 from analysis.warehouse.manifest import Manifest
 from analysis.warehouse.schema import DAILY, TABLES, Table
-from analysis.warehouse.stage import FORMAT, Stage, as_table, literal
+from analysis.warehouse.stage import ROWS, Stage, literal, write
 
-_SMALL_BYTES: Final = 32 * 1024 * 1024
-"""Staged files that together are smaller become one: readers pay for each file."""
+_SMALL_BYTES: Final = 1024 * 1024
+_MAX_FILES: Final = 64
+"""Files of a partition that together are smaller, or that are more, become one: readers pay
+for each file. Else rows that come are a file more, and nothing is written again."""
 
 
 def write_partitions(
     stage: Stage, warehouse: Path, manifest: Manifest, replaced: Collection[str]
 ) -> dict[str, list[str]]:
-    """Put touched partitions beside the old files; return their new names.
+    """Put new files beside the old ones; return the names that touched partitions come to have.
 
     ``replaced`` are ``source_file`` values whose rows go. The old files stay until the
     manifest is replaced.
     """
-    touched = {*stage.written, *_partitions_of(stage, warehouse, manifest, replaced)}
+    losing = _partitions_of(stage, warehouse, manifest, replaced)
     written = {}
-    for partition in sorted(touched):
+    for partition in sorted({*stage.written, *losing}):
         table = TABLES[partition.split("/")[0]]
         staged = sorted((stage.folder / "tables" / partition).glob("*.parquet"))
-        old = [warehouse / partition / name for name in manifest.partitions.get(partition, [])]
-        small = sum(path.stat().st_size for path in staged) < _SMALL_BYTES
-        if old or table is DAILY or (len(staged) > 1 and small):
-            staged = _merged(stage, table, staged, old, replaced)
-        written[partition] = [_place(path, warehouse / partition) for path in staged]
-    return written
+        names = manifest.partitions.get(partition, [])
+        old = [warehouse / partition / name for name in names]
+        files = [*old, *staged]
+        is_small = len(files) > 1 and sum(path.stat().st_size for path in files) < _SMALL_BYTES
+        if partition in losing or table is DAILY or is_small or len(files) > _MAX_FILES:
+            staged, names = _merged(stage, table, staged, old, replaced), []
+        elif old:
+            staged = [path for one in staged for path in _merged(stage, table, [one], old, None)]
+        placed = [_place(path, warehouse / partition) for path in staged]
+        # The same rows twice, which a build that was killed may have left, are one file.
+        written[partition] = list(dict.fromkeys([*names, *placed]))
+    return {name: files for name, files in written.items()
+            if files != manifest.partitions.get(name, [])}
 
 
 def _merged(
@@ -39,30 +48,32 @@ def _merged(
     table: Table,
     staged: Sequence[Path],
     old: Sequence[Path],
-    replaced: Collection[str],
+    replaced: Collection[str] | None,
 ) -> list[Path]:
     """Write old and staged rows into one file; none if no row is left.
 
-    Of a measurement that is in both, the old rows stay.
+    Of a measurement that is in both, the old rows stay. With ``replaced`` None the old rows
+    are left out, for they stay where they are.
     """
     parts = []
     if old:
-        gone = ", ".join(f"'{name}'" for name in sorted(replaced)) or "''"
-        parts.append(f"SELECT * FROM {_files(old)} WHERE source_file NOT IN ({gone})")  # noqa: S608
+        gone = ", ".join(f"'{name}'" for name in sorted(replaced or ())) or "''"
+        kept = f"SELECT * FROM {_files(old)} WHERE source_file NOT IN ({gone})"  # noqa: S608
+        if replaced is not None:
+            parts.append(kept)
     if staged:
         new = f"SELECT * FROM {_files(staged)}"  # noqa: S608 - our own files
         if old and table is not DAILY:
-            new += f" WHERE measurement_id NOT IN (SELECT measurement_id FROM ({parts[0]}))"  # noqa: S608
+            new += f" WHERE measurement_id NOT IN (SELECT measurement_id FROM ({kept}))"  # noqa: S608
         parts.append(new)
-    rows = as_table(table, " UNION ALL BY NAME ".join(parts))
+    rows = " UNION ALL BY NAME ".join(parts)
     if table is DAILY:
-        rows += (
-            " QUALIFY row_number() OVER (PARTITION BY date, probe_cc, metric ORDER BY source_file)"
-            " = 1"
+        rows = (
+            f"SELECT * FROM ({rows}) QUALIFY row_number() "  # noqa: S608
+            "OVER (PARTITION BY date, probe_cc, metric ORDER BY source_file) = 1"
         )
-    path = stage.folder / "merged.parquet"
-    [(n_rows,)] = stage.run(f"COPY ({rows}) TO '{literal(path)}' {FORMAT}")
-    return [path] if n_rows else []
+    path = stage.folder / f"merged-{next(stage.numbers):06}.parquet"
+    return [path] if write(table, stage.connection.sql(rows).to_arrow_reader(ROWS), path) else []
 
 
 def _files(paths: Sequence[Path]) -> str:

@@ -14,6 +14,9 @@ ColumnType = Literal["VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "BOOLEAN", "TIMES
 LAYERS: Final = ("dns", "tcp", "tls", "http", "mtproto")
 """Steps that are summed up by measurement, in the order in which a connection takes them."""
 
+VERDICT_LAYERS: Final = ("dns", "tcp", "proxy", "tls", "http", "mtproto")
+"""Steps that verdicts count members at. The direct way has no proxy, ways around have."""
+
 SOURCES: Final = ("reachwatch", "ooni")
 
 
@@ -39,15 +42,18 @@ class Table(NamedTuple):
         return self.columns + self.partitions
 
 
-_BY_DAY: Final = (
+_BY_MONTH: Final = (
     Column("source", "VARCHAR", "`reachwatch` or `ooni`"),
-    Column("date", "DATE", "UTC day of `start_time`"),
+    Column("month", "VARCHAR", "of `date`, as in `2024-03`"),
 )
+"""Months, not days: a file costs every writer and reader the same however little is in it, and
+years of days are thousands. Late data add a file to their months and rewrite none."""
 
 _WHO: Final = (
     Column("measurement_id", "VARCHAR", "our run id; of OONI's measurements a hash, 16 digits"),
     Column("source_file", "VARCHAR", "first 16 digits of the SHA-256 of the file it came in"),
     Column("start_time", "TIMESTAMP", "UTC, rounded down to the minute"),
+    Column("date", "DATE", "UTC day of `start_time`"),
     Column("probe_cc", "VARCHAR", "ISO 3166 code, `ZZ` where unknown"),
     Column("probe_asn", "BIGINT", "AS number, 0 where unknown"),
     Column("lab", "BOOLEAN", "a simulated network"),
@@ -69,6 +75,7 @@ OBSERVATIONS: Final = Table(
         Column("proxy_id", "VARCHAR", "the proxy it went through"),
         Column("chain_id", "VARCHAR", "joins the steps of one connection"),
         Column("attempt", "INTEGER", "counts from 1"),
+        Column("position", "INTEGER", "of OONI's rows of a step, counts from 1"),
         Column("t0", "DOUBLE", "seconds since the start of the run"),
         Column("t", "DOUBLE", "the same, at the end of the step"),
         Column("failure", "VARCHAR", "null exactly if the step succeeded"),
@@ -84,6 +91,7 @@ OBSERVATIONS: Final = Table(
         Column("query_type", "VARCHAR", "`A`, `AAAA`, …"),
         Column("rcode", "VARCHAR", "the answer's code"),
         Column("answers", "VARCHAR", "accepted addresses and names, with spaces between"),
+        Column("answer_asns", "VARCHAR", "their networks, as the probe knew them; `-`: unknown"),
         Column("tcp_rtt_s", "DOUBLE", "the kernel's round trip"),
         Column("tcp_retransmits", "BIGINT", "segments sent again"),
         Column("icmp_type", "INTEGER", "of the router's word"),
@@ -94,15 +102,28 @@ OBSERVATIONS: Final = Table(
         Column("cipher_suite", "VARCHAR", "as the library says"),
         Column("alpn", "VARCHAR", "the protocol agreed"),
         Column("verify_code", "INTEGER", "OpenSSL's verify code"),
-        Column("certificate_sha256", "VARCHAR", "of the leaf"),
+        Column("certificate_is_valid", "BOOLEAN", "verified, by the probe's own trust; OONI only"),
+        Column("certificate_sha256", "VARCHAR", "of the leaf, as all that follow but two"),
+        Column("certificate_subject", "VARCHAR", "whose it says it is (RFC 4514)"),
+        Column("certificate_issuer", "VARCHAR", "who signed it"),
+        Column("certificate_names", "VARCHAR", "names it is for, with spaces between"),
+        Column("certificate_not_before", "TIMESTAMP", "UTC"),
+        Column("certificate_not_after", "TIMESTAMP", "UTC"),
+        Column("certificate_chain_length", "INTEGER", "certificates presented"),
+        Column("certificate_chain_sha256", "VARCHAR", "of each, leaf first, with spaces between"),
         Column("hello_profile", "VARCHAR", "the form of the hello"),
+        Column("transport", "VARCHAR", "`tcp` or `udp` beneath HTTP; OONI's word"),
         Column("method", "VARCHAR", "of the request"),
         Column("path", "VARCHAR", "of the request; OONI: of the URL"),
+        Column("request_body_bytes", "BIGINT", "of the request"),
+        Column("request_body_is_truncated", "BOOLEAN", "the body of the request went on"),
+        Column("redirected_from", "VARCHAR", "host whose redirect the request follows; OONI only"),
         Column("status_code", "INTEGER", "of the answer"),
         Column("server", "VARCHAR", "the answer's header of that name"),
         Column("location", "VARCHAR", "host that a redirect leads to"),
         Column("title", "VARCHAR", "of the page"),
         Column("body_bytes", "BIGINT", "of the body that was kept"),
+        Column("body_sha1", "VARCHAR", "of the body that was kept; OONI only"),
         Column("body_is_truncated", "BOOLEAN", "the body went on"),
         Column("body_duration_s", "DOUBLE", "from its first byte to its last"),
         Column("first_byte_s", "DOUBLE", "from the first byte sent to the first received"),
@@ -111,7 +132,7 @@ OBSERVATIONS: Final = Table(
         Column("mtproto_transport", "VARCHAR", "framing of MTProto"),
         Column("loop_lag_s", "DOUBLE", "the largest delay of our own event loop"),
     ),
-    _BY_DAY,
+    _BY_MONTH,
 )
 
 _LAYER_WORDS: Final[tuple[tuple[str, ColumnType, str], ...]] = (
@@ -130,6 +151,9 @@ MEASUREMENTS: Final = Table(
         Column("platform", "VARCHAR", "operating system"),
         Column("software_name", "VARCHAR", "what measured"),
         Column("software_version", "VARCHAR", "its version"),
+        Column("architecture", "VARCHAR", "of the processor; OONI only"),
+        Column("origin", "VARCHAR", "`autorun` or a person's doing; OONI only"),
+        Column("engine_name", "VARCHAR", "OONI's engine"),
         Column("engine_version", "VARCHAR", "of OONI's engine"),
         Column("test_version", "VARCHAR", "of OONI's test"),
         Column("input", "VARCHAR", "OONI's input"),
@@ -147,7 +171,7 @@ MEASUREMENTS: Final = Table(
             for word, kind, about in _LAYER_WORDS
         ),
     ),
-    _BY_DAY,
+    _BY_MONTH,
 )
 
 VERDICTS: Final = Table(
@@ -174,14 +198,24 @@ VERDICTS: Final = Table(
         Column("controls_ok", "INTEGER", "controls that answered"),
         Column("controls_total", "INTEGER", "controls"),
         Column("failed_members", "VARCHAR", "members that do not work, with spaces between"),
+        Column("failed_ports", "VARCHAR", "ports that fail where others reach all"),
+        Column("failed_families", "VARCHAR", "`4` or `6`: the IP version that fails so"),
+        Column("with_encrypted_dns", "BOOLEAN", "the way began at addresses of encrypted lookups"),
+        Column("within_hops", "INTEGER", "the interference is no more routers away"),
+        Column("reasons", "VARCHAR", "ids of the observations that count, with spaces between"),
+        Column("open_rivals", "VARCHAR", "explanations that stand, with spaces between"),
+        Column("evidence_failed", "INTEGER", "tries that failed as the rule says"),
+        Column("evidence_tried", "INTEGER", "of so many"),
+        Column("contrast_ok", "INTEGER", "tries of the contrast, or controls, that passed"),
+        Column("contrast_tried", "INTEGER", "of so many"),
         Column("summary", "VARCHAR", "the verdict in words"),
         *(
             Column(f"{layer}_{word}", "INTEGER", f"members {about} step `{layer}`")
-            for layer in LAYERS
+            for layer in VERDICT_LAYERS
             for word, about in (("ok", "that passed"), ("total", "tried at"))
         ),
     ),
-    _BY_DAY,
+    _BY_MONTH,
 )
 
 DAILY: Final = Table(

@@ -1,6 +1,6 @@
-"""Lines of many files -> files of one day's lines each.
+"""Lines of many files -> files of one month's lines each.
 
-Measurements come in no order of time, and tables are kept by day. Sorting lines by day
+Measurements come in no order of time, and tables are kept by month. Sorting lines by month
 before they are taken apart costs a tenth of sorting the rows they turn into.
 
 Each line is marked with where it came from, as two more keys of its object, so that the
@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-SEGMENT_BYTES: Final = 64 * 1024 * 1024
-"""One day's lines that are taken apart together: a second's work for two threads, and
+SEGMENT_BYTES: Final = 56 * 1024 * 1024
+"""One month's lines that are taken apart together: a second's work for two threads, and
 rows that fit into memory many times over."""
 
-_FEW_BYTES: Final = 4 * 1024 * 1024
-_BUFFER_BYTES: Final = 96 * 1024 * 1024
+_FEW_BYTES: Final = 16 * 1024 * 1024
+_BUFFER_BYTES: Final = 48 * 1024 * 1024
+_WRITE_BYTES: Final = 1024 * 1024
 _KEY: Final = b'"measurement_start_time"'
-_VALUE: Final = re.compile(rb'\s*:\s*"(20[1-9][0-9]-[01][0-9]-[0-3][0-9])')
+_VALUE: Final = re.compile(rb'\s*:\s*"(20[1-9][0-9]-[01][0-9])')
 _MARK: Final = re.compile(rb'\{"rw_file":([0-9]+),"rw_line":([0-9]+),')
 _OTHER: Final = b"other"
 
@@ -33,15 +34,15 @@ class Marked(NamedTuple):
     data: bytes
 
 
-def day_of(line: bytes) -> bytes:
-    """Guess a measurement's day without parsing it; a wrong guess costs time only."""
+def month_of(line: bytes) -> bytes:
+    """Guess a measurement's month without parsing it; a wrong guess costs time only."""
     at = line.find(_KEY)
     found = _VALUE.match(line, at + len(_KEY)) if at >= 0 else None
     return found[1] if found else _OTHER
 
 
 class Spool:
-    """Sorts lines into files by day. ``add`` and ``rest`` yield files that are full."""
+    """Sorts lines into files by month. ``add`` and ``rest`` yield files that are full."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,51 +54,50 @@ class Spool:
 
     def add(self, file: int, number: int, line: bytes) -> Iterator[Path]:
         """Take one line, which begins with an opening brace and has no newline."""
-        day = day_of(line)
+        month = month_of(line)
         marked = b'{"rw_file":%d,"rw_line":%d,%b\n' % (file, number, line[1:])
-        waiting = self._waiting.get(day)
+        waiting = self._waiting.get(month)
         if waiting is None:
-            waiting = self._waiting[day] = []
+            waiting = self._waiting[month] = []
         waiting.append(marked)
-        size = self._sizes.get(day, 0) + len(marked)
-        self._sizes[day] = size
+        size = self._sizes.get(month, 0) + len(marked)
+        self._sizes[month] = size
         self._buffered += len(marked)
         if size >= SEGMENT_BYTES:
-            yield self._full(day)
+            yield self._full(month)
         elif self._buffered >= _BUFFER_BYTES:
             for each in list(self._waiting):
                 self._flush(each)
 
     def rest(self) -> Iterator[Path]:
-        """Yield what is left, days with few lines together."""
+        """Yield what is left, months with few lines together."""
         joined = 0
-        for day, size in sorted(self._sizes.items()):
+        for month, size in sorted(self._sizes.items()):
             if size < _FEW_BYTES:
-                few = self._full(day)
+                few = self._full(month)
                 with few.open("rb") as source, self._few.open("ab") as target:
                     shutil.copyfileobj(source, target)
                 few.unlink()
                 joined += size
             else:
-                yield self._full(day)
-            if joined >= 4 * _FEW_BYTES:
+                yield self._full(month)
+            if joined >= SEGMENT_BYTES // 2:
                 yield self._numbered(self._few)
                 joined = 0
         if joined:
             yield self._numbered(self._few)
 
-    def _flush(self, day: bytes) -> Path:
-        path = self._folder / f"lines-{day.decode()}.jsonl"
-        waiting = self._waiting.pop(day, [])
-        # One write: line by line it would be thousands.
-        with path.open("ab") as file:
-            file.write(b"".join(waiting))
+    def _flush(self, month: bytes) -> Path:
+        path = self._folder / f"lines-{month.decode()}.jsonl"
+        waiting = self._waiting.pop(month, [])
+        with path.open("ab", buffering=_WRITE_BYTES) as file:
+            file.writelines(waiting)
         self._buffered -= sum(map(len, waiting))
         return path
 
-    def _full(self, day: bytes) -> Path:
-        del self._sizes[day]
-        return self._numbered(self._flush(day))
+    def _full(self, month: bytes) -> Path:
+        del self._sizes[month]
+        return self._numbered(self._flush(month))
 
     def _numbered(self, path: Path) -> Path:
         self._n_full += 1

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from censorlab import topology
 from censorlab.engines import NeedsPacketsError, check_chunks
 from censorlab.packet.line import Line
 from censorlab.process import LabProcess
 from censorlab.rules import EVERYWHERE, Rule, SniDrop
-from censorlab.scenarios.cast import Authorities
 from censorlab.scenarios.model import Scenario, read_again
-from censorlab.scenarios.stage import Stage
+
+if TYPE_CHECKING:
+    from censorlab.scenarios.cast import Authorities
+    from censorlab.scenarios.stage import Stage
 
 PLACES: Final[dict[str, tuple[str, ...]]] = {
     **{f"@{name}": (address,) for name, address in topology.DC_ADDRESSES.items()},
@@ -58,14 +60,16 @@ def _is_here(address: str) -> bool:
 
 @contextmanager
 def loopback_stage(
-    scenario: Scenario, line: Line, seed: int, authorities: Authorities
-) -> Iterator[Stage]:
+    scenario: Scenario, line: Line, seed: int, authorities: "Authorities"
+) -> Iterator["Stage"]:
     """Arrange a scenario on loopback; line and chance are the kernel's own there.
 
     Raises:
         NeedsPacketsError: if loopback cannot express the scenario.
         censorlab.process.LabFailedError: if the lab does not start.
     """
+    from censorlab.scenarios.stage import Stage  # noqa: PLC0415 - its peers need extras
+
     del line, seed, authorities  # the relay has no line, nothing left to chance, its own keys
     rules = loopback_rules(scenario)
     with LabProcess() as lab:

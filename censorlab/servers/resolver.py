@@ -3,10 +3,13 @@
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from censorlab.servers.certificates import Leaf
 from censorlab.servers.program import FOLDER, Program, Socket, executable
+
+if TYPE_CHECKING:
+    # It needs an extra; names of the simulated internet are for loopback too.
+    from censorlab.servers.certificates import Leaf
 
 DNS_PORT: Final = 53
 DOT_PORT: Final = 853
@@ -25,7 +28,7 @@ def unbound(
     addresses: Sequence[str],
     name: str = "unbound",
     failures: Mapping[str, Failure] | None = None,
-    leaf: Leaf | None = None,
+    leaf: "Leaf | None" = None,
     keys: Mapping[str, bytes] | None = None,
     ttl_s: int = 300,
 ) -> Program:

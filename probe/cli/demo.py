@@ -17,7 +17,7 @@ import trio
 
 from probe import __version__
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_BUG, EXIT_OK, CommandError
-from probe.cli.inputs import parse_proxy, read_targets
+from probe.cli.inputs import find_proxy, parse_proxy, read_targets
 from probe.cli.render import Style, answers
 from probe.cli.supervise import run_supervised
 from probe.model.vantage import Vantage
@@ -59,7 +59,7 @@ def demo_command(args: argparse.Namespace) -> int:
 
     def measure(lab: LabProcess, phase: "Phase") -> None:
         lab.apply(phase.rules)
-        proxies = [parse_proxy(lab.proxy_url)] if phase.proxy else []
+        proxies = [find_proxy(parse_proxy(lab.proxy_url))] if phase.proxy else []
         days = [datetime.combine(day, NOON) for day in phase.dates]
         runs = run_supervised(
             lambda: _measure_days(lab.targets_path, results, proxies, days),

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import orjson
 
-from analysis.load import Fault, NoResultsError, find, read_file
+from analysis.result_files import Fault, NoResultsError, find, read_file
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_OK, EXIT_USAGE, CommandError
 from probe.cli.render import Style, style_of
 from probe.cli.results import print_faults

@@ -17,7 +17,7 @@ from probe.model.validate import MAX_TARGETS_BYTES, BadTargetsError, load_target
 from probe.net.api import ProxyAddress
 from probe.net.own import identifying_strings, resolve_once
 from probe.wire.addresses import a_label, is_address
-from probe.wire.proxy_links import BadLinkError, parse_link
+from probe.wire.proxy_links import BadLinkError, ProxyLink, parse_link
 
 DEFAULT_SERVICE: Final = "telegram"
 
@@ -127,16 +127,21 @@ def _completed(own: LoadedTargets, embedded: Targets) -> LoadedTargets:
 
 
 def _add_place(text: str, place: str, chosen: list[Target], services: dict[str, Service]) -> None:
-    """Add a URL or host as a target of its own."""
+    """Add a URL or host as a target, and a service, of its own.
+
+    What fails at several networks of one service at once is evidence; that places which have
+    nothing to do with each other fail is none.
+    """
     endpoint = _endpoint(text, place)
     name = endpoint.address.rstrip(".").lower()
     slug = re.sub(r"[^a-z0-9.-]+", "-", name).strip("-.")[:60] or "host"
-    services["custom"] = Service(id="custom", name="Your own", category_code="MISC")
+    service = f"custom-{slug}"
+    services[service] = Service(id=service, name=name[:200], category_code="MISC")
     suffix = "" if endpoint.port == 443 else f"-{endpoint.port}"
     chosen.append(
         Target(
             id=f"custom/{slug}{suffix}",
-            service="custom",
+            service=service,
             combination_rule="all_of",
             endpoints=(endpoint,),
         )
@@ -194,8 +199,8 @@ def _is_host_name(host: str) -> bool:
     return re.fullmatch(rf"{label}(\.{label})+", ascii_name) is not None or host == "localhost"
 
 
-def parse_proxy(url: str) -> ProxyAddress:
-    """Read a link to a proxy, as `reachwatch proxies` does; resolve its host once.
+def parse_proxy(url: str) -> ProxyLink:
+    """Read a link to a proxy, as `reachwatch proxies` does. Asks nobody.
 
     Raises:
         CommandError: exit 2, without repeating the link, which may hold a secret.
@@ -206,18 +211,32 @@ def parse_proxy(url: str) -> ProxyAddress:
         raise CommandError(EXIT_USAGE, [f"--proxy: {error}"]) from None
     if link.kind == "socks4":
         raise CommandError(EXIT_USAGE, ["--proxy: SOCKS4 is for `reachwatch proxies` only"])
+    return link
+
+
+def find_proxy(link: ProxyLink) -> ProxyAddress:
+    """Resolve a proxy's host, once.
+
+    Raises:
+        CommandError: exit 3, without its name.
+    """
     address = link.host if is_address(link.host) else resolve_once(link.host)
     if address is None:
         raise CommandError(EXIT_BAD_INPUT, ["--proxy: the proxy's host name does not resolve"])
     return ProxyAddress(link, address)
 
 
-def kind_in_plan(proxy: ProxyAddress) -> Literal["socks5", "http_connect", "mtproxy"]:
+def kind_in_plan(link: ProxyLink) -> Literal["socks5", "http_connect", "mtproxy"]:
     """Return what a plan needs to know of a proxy."""
-    match proxy.link.kind:
+    match link.kind:
         case "socks5" | "http_connect" as kind:
             return kind
     return "mtproxy"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is an address of this machine; a name is not taken for one."""
+    return is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 def secrets_of_host(targets: Targets) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from analysis.cli import configure_plot, configure_report, configure_tables
 from probe import __version__
+from probe.cli.check_options import add_check_parser, add_watch_parser
 from probe.cli.errors import (
     EXIT_BAD_INPUT,
     EXIT_BUG,
@@ -15,12 +16,13 @@ from probe.cli.errors import (
     EXIT_USAGE,
     CommandError,
 )
+from probe.cli.formats.wanted import prints_json
 from probe.cli.import_options import add_import_parser
 from probe.cli.lab_options import configure_lab
+from probe.cli.machine_options import add_consent_parser, add_doctor_parser, add_schedule_parser
 from probe.cli.output import ReaderGoneError, StandardOutputError, typed_output
 from probe.cli.proxies_options import add_proxies_parser
-
-STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
+from probe.cli.targets_import_options import add_targets_import_parser
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"reachwatch {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _check(commands)
+    add_check_parser(commands)
     add_proxies_parser(commands)
     _targets(commands)
     _results(commands)
@@ -48,66 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
     configure_tables(
         commands.add_parser("tables", help="import results and OONI measurements into Parquet")
     )
+    add_watch_parser(commands)
+    add_schedule_parser(commands)
+    add_doctor_parser(commands)
+    add_consent_parser(commands)
     configure_lab(commands)
     return parser
-
-
-def _check(commands: Any) -> None:
-    check = commands.add_parser(
-        "check",
-        help="measure once and answer: is it me, how is it done, what works",
-        description="Measure services from this network. Nothing is uploaded.",
-    )
-    check.add_argument(
-        "items",
-        nargs="*",
-        metavar="ID|FILE|URL|HOST",
-        help="service or target id of the built-in list, a targets file, a text file with one "
-        "URL or host a line, a URL, or a host (default: telegram)",
-    )
-    check.add_argument("--results", default="results", metavar="DIR", help="where to store")
-    check.add_argument(
-        "-f", "--format", choices=("table", "json", "ndjson"), default="table", help="output"
-    )
-    check.add_argument(
-        "--proxy",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="also try this way around: socks5://… (a local Tor or VPN too), http://… or "
-        "tg://proxy?… (repeatable; never stored)",
-    )
-    check.add_argument(
-        "--ways",
-        action="store_true",
-        help="where the direct way fails, try ways around it, which those who watch may notice",
-    )
-    check.add_argument(
-        "--also",
-        action="append",
-        default=[],
-        choices=("locate", "residual", "throttling", "key"),
-        help="a test that disturbs or costs more: at which hop hellos are interfered with; for "
-        "how long a place stays closed (minutes); longer transfers (2 MB); whether data centres "
-        "hold Telegram's key. Repeatable",
-    )
-    check.add_argument("-n", "--dry-run", action="store_true", help="print the plan and stop")
-    check.add_argument("-4", dest="only", action="store_const", const=4, help="IPv4 only")
-    check.add_argument("-6", dest="only", action="store_const", const=6, help="IPv6 only")
-    check.add_argument("--seed", type=int, default=None, help="order of the plan (for repeats)")
-    check.add_argument("--probe-cc", default="ZZ", metavar="CC", help="your country, if you like")
-    check.add_argument("--probe-asn", type=int, default=0, metavar="N", help="your AS number")
-    check.add_argument(
-        "--network-type",
-        default="unknown",
-        choices=("unknown", "home", "mobile", "work", "vpn", "lab"),
-        help="kind of your network",
-    )
-    check.add_argument(
-        "--fail-on", choices=STATES, default=None, help="exit 10 if a target is this bad or worse"
-    )
-    check.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
-    check.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
 
 
 def _targets(commands: Any) -> None:
@@ -120,6 +68,7 @@ def _targets(commands: Any) -> None:
     show.add_argument("--file", help="targets file (default: the built-in list)")
     validate = actions.add_parser("validate", help="name every error of a targets file")
     validate.add_argument("file")
+    add_targets_import_parser(actions)
     actions.add_parser("schema", help="print the JSON Schema of targets.json")
 
 
@@ -169,6 +118,22 @@ def _dispatch(args: argparse.Namespace) -> int:
             from probe.cli.check import check_command  # noqa: PLC0415 - start-up time
 
             return check_command(args)
+        case "watch":
+            from probe.cli.watch import watch_command  # noqa: PLC0415 - start-up time
+
+            return watch_command(args)
+        case "schedule":
+            from probe.cli.schedule import schedule_command  # noqa: PLC0415 - start-up time
+
+            return schedule_command(args)
+        case "doctor":
+            from probe.cli.doctor import doctor_command  # noqa: PLC0415 - start-up time
+
+            return doctor_command(args)
+        case "consent":
+            from probe.cli.consent import consent_command  # noqa: PLC0415 - start-up time
+
+            return consent_command(args)
         case "proxies":
             from probe.cli.proxies import proxies_command  # noqa: PLC0415 - start-up time
 
@@ -268,23 +233,15 @@ def _ended(words: list[str]) -> int:
         raise
 
 
-def _wants_json(words: Sequence[str]) -> bool:
-    joined = " ".join(words)
-    return any(
-        f"{flag}{sep}{kind}" in joined
-        for flag in ("-f", "--format")
-        for sep in (" ", "=", "")
-        for kind in ("json", "ndjson")
-    )
-
-
 def _fail(words: Sequence[str], exit_code: int, lines: Sequence[str]) -> int:
     for line in lines:
         print(line, file=sys.stderr)  # noqa: T201 - the room that prints
-    if words[:1] == ["check"] and _wants_json(words):
+    if words[:1] == ["check"] and prints_json(words):
         import orjson  # noqa: PLC0415 - start-up time
 
-        document = {"type": "error", "exit_code": exit_code, "errors": list(lines)}
+        # What was typed may not be UTF-8.
+        readable = [line.encode("utf-8", "backslashreplace").decode() for line in lines]
+        document = {"type": "error", "exit_code": exit_code, "errors": readable}
         print(orjson.dumps(document).decode())  # noqa: T201 - the room that prints
     return exit_code
 

@@ -46,6 +46,18 @@ def _typed(write: Callable[[], Result]) -> Result:
         raise StandardOutputError(f"cannot write to standard output: {error.strerror}") from None
 
 
+def write_utf8(text: str) -> None:
+    """Write text as it is: formats for programs are UTF-8 whatever the terminal's locale.
+
+    Raises:
+        StandardOutputError: standard output cannot be written.
+    """
+    sys.stdout.flush()
+    data = text.encode()
+    _typed(lambda: sys.stdout.buffer.write(data))
+    _typed(sys.stdout.buffer.flush)
+
+
 @contextmanager
 def typed_output() -> Iterator[None]:
     """Give standard output's errors their types, and flush it at the end.

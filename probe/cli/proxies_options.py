@@ -58,6 +58,9 @@ def add_proxies_parser(commands: Any) -> None:
     proxies.add_argument(
         "-f", "--format", choices=("table", "json", "ndjson"), default="table", help="output"
     )
+    proxies.add_argument(
+        "-y", "--yes", action="store_true", help="agree to measure, for this run (see consent)"
+    )
     proxies.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
     proxies.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
 

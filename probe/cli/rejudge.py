@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from analysis.load import Fault, NoResultsError, find, read_file
+from analysis.result_files import Fault, NoResultsError, find, read_file
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_OK, EXIT_USAGE, CommandError
 from probe.cli.results import print_faults
 from probe.model.layout import OBSERVATIONS, PART, VERDICTS, ResultFile, classify, run_path

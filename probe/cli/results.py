@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from analysis.load import Fault, NoResultsError, find, read_file
+from analysis.result_files import Fault, NoResultsError, find, read_file
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_OK, EXIT_USAGE, CommandError
 from probe.cli.targets import print_schema
 from probe.model.codec import flatten, line_schema

@@ -1,4 +1,4 @@
-"""``reachwatch targets``: list, show, validate, schema."""
+"""``reachwatch targets``: list, show, validate, schema, import."""
 
 import argparse
 import sys
@@ -15,6 +15,10 @@ from probe.model.codec import targets_schema
 def targets_command(args: argparse.Namespace) -> int:
     """Run one action of ``targets``."""
     match args.action:
+        case "import":
+            from probe.cli.targets_import import import_command  # noqa: PLC0415 - start-up time
+
+            return import_command(args)
         case "list":
             _list(_load(args.file))
         case "show":

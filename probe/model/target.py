@@ -166,7 +166,7 @@ class Targets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     schema_version: Literal["1.0"]
     name: Text
     updated: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=1000)]
+    services: Annotated[tuple[Service, ...], Meta(min_length=1, max_length=5000)]
     targets: Annotated[tuple[Target, ...], Meta(min_length=1, max_length=5000)]
     controls: Annotated[tuple[Control, ...], Meta(max_length=200)] = ()
     resolvers: Annotated[tuple[Resolver, ...], Meta(max_length=50)] = ()

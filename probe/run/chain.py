@@ -107,6 +107,19 @@ class Progress:
         self.step = step
         self.since = trio.current_time()
 
+    def look_again_s(self) -> float:
+        """Return for how long nothing can become suspicious that is not so now.
+
+        No step's patience ends sooner than a datagram's after it began, so whoever waits for
+        a turn, or for an answer to a connect, need not be looked at more often: with 300 hosts
+        looking cost more than measuring.
+        """
+        if self.step in {"tls", "mtproto"}:
+            return 0.0
+        patience_s = CONNECT_PATIENCE_S if self.step == "tcp" else QUERY_PATIENCE_S
+        left_s = patience_s - (trio.current_time() - self.since) if self.step else patience_s
+        return min(QUERY_PATIENCE_S, left_s)
+
     def is_silent(self) -> bool:
         """Tell whether the step has been met with silence for suspiciously long."""
         waited = trio.current_time() - self.since
@@ -303,6 +316,8 @@ class _Walker:
             row, self._connection = await tcp_connect(
                 self._context, spec, self._way.address, self._way.port
             )
+            # What comes next may wait for a turn, or ask questions for seconds: no silence.
+            self._progress.enter("")
         return row
 
     async def _lookup(self, spec: DnsLookup, stack: AsyncExitStack) -> list[Observation]:
@@ -315,10 +330,10 @@ class _Walker:
     async def _asked(self, spec: DnsLookup, stack: AsyncExitStack) -> list[Observation]:
         match spec.resolver.protocol:
             case "system":
-                await self._limits.pacer.wait_turn()
+                await self._limits.question(spec.query_type)
                 return await system_lookup(self._context, spec)
             case "udp":
-                await self._limits.pacer.wait_turn()
+                await self._limits.question(spec.query_type)
                 self._progress.enter("dns")
                 return await udp_lookup(self._context, spec, self._answered)
             case "tcp" | "dot":

@@ -140,7 +140,7 @@ class Trial:
 
         nursery.start_soon(go)
         while not done.is_set():
-            with trio.move_on_after(POLL_S):
+            with trio.move_on_after(max(POLL_S, progress.look_again_s())):
                 await done.wait()
             if done.is_set() or not self._is_suspicious(progress):
                 continue
@@ -203,7 +203,7 @@ class Trial:
                 done = trio.Event()
                 nursery.start_soon(self._follow_once, chain, number, progress, done, last)
                 while not done.is_set() and not self._is_suspicious(progress):
-                    with trio.move_on_after(POLL_S):
+                    with trio.move_on_after(max(POLL_S, progress.look_again_s())):
                         await done.wait()
                 if done.is_set() and last[-1].failure in {None, SKIPPED}:
                     break

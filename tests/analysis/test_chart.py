@@ -1,23 +1,20 @@
 """What is drawn is what is in the table: every n, every gap, no word over another."""
 
-import re
 import time
+from collections import Counter
 from datetime import timedelta
 
 import matplotlib as mpl
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from analysis.chart.alt_text import matrix_alt_text, timeline_alt_text
-from analysis.chart.key import KEY_PATCH_IN
-from analysis.chart.matrix import LAYERS, matrix
-from analysis.chart.style import LOOKS, NO_DATA_FACE, save_png, save_svg
-from analysis.chart.timeline import CELL_IN, Event, timeline
-from analysis_tables import FIRST_DAY, long_history, rows_of, short_history, table_of
+from analysis.chart.alt_text import timeline_alt_text
+from analysis.chart.key import NO_DATA
+from analysis.chart.style import LOOKS, Look, save_png, save_svg
+from analysis.chart.timeline import CELL_HEIGHT_IN, CELL_IN, MAX_TOLD, Event, timeline
+from analysis_tables import DIRECT, FIRST_DAY, long_history, rows_of, short_history, table_of
 from legible import assert_legible, axes_of, words_of
+from stamped import stamped, tile_area
 
 HOSTILE = (
     "x" * 1_000_000,
@@ -37,17 +34,6 @@ def events(n: int, apart: int, label: str = "Null routes to all of the addresses
     ]
 
 
-def drawn_width(figure: Figure, face: str) -> float:
-    """Return the width in inches of all patches of a colour, without the key's."""
-    return sum(
-        patch.get_width()
-        for patch in axes_of(figure).patches
-        if isinstance(patch, Rectangle)
-        and to_hex(patch.get_facecolor()) == face
-        and patch.get_height() > KEY_PATCH_IN[1] + 0.01
-    )
-
-
 def test_states_differ_without_colour() -> None:
     """Hatch and symbol are each enough to tell all states apart."""
     assert len({look.hatch for look in LOOKS.values()}) == len(LOOKS)
@@ -58,12 +44,12 @@ def test_states_differ_without_colour() -> None:
 def test_each_measured_cell_has_its_n_and_share() -> None:
     """As many n as cells with data; n of N wherever members were tried."""
     table = short_history()
-    words = words_of(timeline(table, source="test"))
+    words = stamped(timeline(table, source="test"))
     measured = table[table["n"] > 0]
 
-    assert sum(word == "n=1" for word in words) == len(measured)
+    assert words["n=1"] == len(measured)
     shares = [f"{row.n_ok}/{row.n_total}" for row in measured.itertuples() if row.n_total]
-    assert sorted(word for word in words if "/" in word and len(word) == 3) == sorted(shares)
+    assert {word: n for word, n in words.items() if "/" in word} == Counter(shares)
 
 
 def test_each_state_covers_its_own_days_and_no_others() -> None:
@@ -71,12 +57,13 @@ def test_each_state_covers_its_own_days_and_no_others() -> None:
     table = short_history()
     figure = timeline(table, source="test")
 
+    def days(look: Look) -> float:
+        return tile_area(figure, look.face, look.hatch) / CELL_IN / CELL_HEIGHT_IN
+
     for state, look in LOOKS.items():
-        days = int((table["state"] == state).sum())
         # Between phases lies a gap of a hundredth of an inch or two.
-        assert drawn_width(figure, look.face) == pytest.approx(days * CELL_IN, rel=0.05)
-    gaps = int((table["n"] == 0).sum())
-    assert drawn_width(figure, NO_DATA_FACE) == pytest.approx(gaps * CELL_IN, rel=0.05)
+        assert days(look) == pytest.approx((table["state"] == state).sum(), rel=0.05)
+    assert days(NO_DATA) == pytest.approx((table["n"] == 0).sum(), rel=0.05)
     assert LOOKS["insufficient"].hatch
 
 
@@ -113,8 +100,8 @@ def test_a_long_history_is_quick_and_says_that_it_drops_numbers() -> None:
     assert time.perf_counter() - start < 5
 
     assert size < 500_000
-    assert not any(word == "n=1" for word in words_of(figure))
-    assert "n = 1 runs in each cell with data" in " ".join(words_of(figure))
+    assert not stamped(figure)["n=1"]
+    assert "n = 1 runs in each with data" in " ".join(words_of(figure))
 
 
 @pytest.mark.parametrize("label", HOSTILE)
@@ -143,29 +130,35 @@ def test_a_chart_is_the_same_whatever_the_user_has_set() -> None:
     assert b"<title>Blocking and ways around it" in drawn[0][0]
 
 
-def layers_of(state: str, n: int, **layers: tuple[int, int]) -> dict[str, object]:
-    row: dict[str, object] = {
-        **rows_of([(state, None, 0, 5)])[0],
-        "n": n,
-        **{f"{layer}_ok": None for layer in LAYERS},
-        **{f"{layer}_total": None for layer in LAYERS},
-    }
-    for layer, (n_ok, n_total) in layers.items():
-        row |= {f"{layer}_ok": n_ok, f"{layer}_total": n_total}
-    return row
+def many_networks(n: int, n_days: int = 23) -> pd.DataFrame:
+    rows = [rows_of((DIRECT * 20)[:n_days]) for _ in range(n)]
+    table = table_of(*rows)
+    return table.assign(place=[f"RU AS{64512 + number // n_days}" for number in range(len(table))])
 
 
-def test_a_matrix_gives_n_of_n_for_each_layer_tried() -> None:
-    """Layers that were not tried are marked so, not as zero."""
-    table = pd.DataFrame([layers_of("blocked", 2, tcp=(10, 10), tls=(3, 10))]).astype(object)
-    figure = matrix(table, source="test")
+@pytest.mark.parametrize(("n", "n_days"), [(2, 23), (9, 23), (20, 60), (20, 400)])
+def test_networks_are_named_where_there_are_several(n: int, n_days: int) -> None:
+    """Each row has its network's name, the target is named once; nothing lies over another."""
+    figure = timeline(many_networks(n, n_days), events(3, 5), source="test")
     words = words_of(figure)
 
     assert_legible(figure)
-    assert [word for word in words if re.fullmatch(r"\d+/\d+", word)] == ["10/10", "3/10"]
-    assert words.count("·") == len(LAYERS) - 2
-    assert any("n=2 runs" in word for word in words)
-    assert "TCP 10/10, TLS 3/10; blocked, 2 runs" in matrix_alt_text(table)
+    assert sum(word.startswith("RU AS") for word in words) == n
+    assert words.count("messenger/web, direct") == 1
+    assert "RU AS64512, messenger/web, direct:" in timeline_alt_text(many_networks(n, n_days))
+
+
+def test_a_crowd_of_cells_keeps_its_colours_and_says_what_it_drops() -> None:
+    """Above a number of cells no text, and corners only in words."""
+    table = many_networks(20, 60).assign(is_mixed=True)
+    figure = timeline(table, source="test")
+
+    assert len(table) > MAX_TOLD
+    assert not stamped(figure)["n=1"]
+    measured = int((table["n"] > 0).sum())
+    assert f"Runs of a day differ in {len(table):,} of {measured:,} cells" in " ".join(
+        words_of(figure)
+    )
 
 
 def test_alt_text_counts_days() -> None:

@@ -16,7 +16,7 @@ from analysis.cli import (
     plot_command,
     report_command,
 )
-from analysis.load import find
+from analysis.result_files import find
 from analysis_results import write_history
 
 
@@ -57,15 +57,15 @@ def test_damage_exits_3_and_the_report_is_made_all_the_same(
 ) -> None:
     """Each place is on stderr and in the page; at most so many, then a count."""
     files = find(results)
-    for file in files[1:]:
-        file.path.write_bytes(b"not JSON\n" * 3)
+    for number, file in enumerate(files[1:]):
+        file.path.write_bytes(f"not JSON {number}\n".encode() * 3)
     page = tmp_path / "out.html"
 
     assert report(results, "-o", page) == EXIT_BAD_INPUT
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith(f"{files[1].path}:1: ")
     assert len(lines) == MAX_FAULTS_SHOWN + 1
-    assert lines[-1] == f"and {3 * len(files[1:]) - MAX_FAULTS_SHOWN} more"
+    assert lines[-1] == f"{3 * len(files[1:])} records could not be read"
     assert "Damaged input" in page.read_text()
 
 

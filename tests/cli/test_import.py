@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ooni_measurements as ooni
-from analysis.load import Fault, find, read_file
+from analysis.result_files import Fault, find, read_file
 from probe.cli.errors import CommandError
 from probe.cli.import_options import add_import_parser
 from probe.cli.import_results import import_command

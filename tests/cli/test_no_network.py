@@ -21,7 +21,7 @@ def test_no_network_is_not_enough_data(tmp_path: Path, setup: str) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(netns.ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env=netns.ENVIRONMENT,
         timeout=LIMIT_S,
         check=False,
     )

@@ -45,7 +45,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Document]]
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path_factory.mktemp("world"),
-            env={"PYTHONPATH": str(netns.ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            env=netns.ENVIRONMENT,
         )
     documents = {}
     for name, process in started.items():

@@ -102,7 +102,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
         text=True,
         check=False,
         timeout=240,
-        env={"PYTHONPATH": str(netns.ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env=netns.ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -311,7 +311,7 @@ def test_without_a_network_nothing_is_said_of_proxies(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(netns.ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env=netns.ENVIRONMENT,
         timeout=60,
         check=False,
     )

@@ -26,7 +26,7 @@ def test_silence_everywhere_is_found_in_time_and_budget(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(netns.ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env=netns.ENVIRONMENT,
         timeout=4 * LIMIT_S,
         check=False,
     )

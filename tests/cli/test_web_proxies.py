@@ -66,7 +66,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         text=True,
         check=False,
         timeout=120,
-        env={"PYTHONPATH": str(netns.ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env=netns.ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

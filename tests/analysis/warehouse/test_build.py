@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import ooni_measurements as ooni
-from analysis.load import NoResultsError
+from analysis.result_files import NoResultsError
 from analysis.warehouse import Built, build, open_tables, partitions
 from analysis.warehouse.builder import WaysError
 from analysis.warehouse.manifest import ManifestError, read_manifest
@@ -33,6 +33,10 @@ def day(number: int, report: str = "r") -> dict[str, Any]:
         "measurement_start_time": f"2024-03-{number:02} 10:00:07",
         "report_id": f"{report}{number}",
     }
+
+
+def of_april(number: int) -> dict[str, Any]:
+    return day(number) | {"measurement_start_time": f"2024-04-{number:02} 10:00:07"}
 
 
 def rows(folder: Path, table: str, without: tuple[str, ...] = ()) -> list[str]:
@@ -117,10 +121,10 @@ def test_file_by_file_gives_what_all_at_once_gives(sources: Path, tmp_path: Path
 
 
 def test_late_data_touch_their_partitions_only(tmp_path: Path) -> None:
-    """A file with one more measurement of a day rewrites that day."""
+    """A file with one more measurement of a month leaves the other months as they are."""
     source = tmp_path / "in"
     source.mkdir()
-    (source / "a.jsonl").write_bytes(lines(day(1), day(2), day(3)))
+    (source / "a.jsonl").write_bytes(lines(day(1), day(2), of_april(3)))
     build([source], tmp_path / "w")
     before = parquet(tmp_path / "w")
     (source / "late.jsonl").write_bytes(lines(day(2, "late")))
@@ -128,24 +132,45 @@ def test_late_data_touch_their_partitions_only(tmp_path: Path) -> None:
     after = parquet(tmp_path / "w")
 
     assert built.partitions == [
-        "measurements/source=ooni/date=2024-03-02",
-        "observations/source=ooni/date=2024-03-02",
+        "measurements/source=ooni/month=2024-03",
+        "observations/source=ooni/month=2024-03",
     ]
-    assert all("date=2024-03-02" in str(path) for path in before.keys() ^ after.keys())
+    assert all("month=2024-03" in str(path) for path in before.keys() ^ after.keys())
     assert len(rows(tmp_path / "w", "measurements")) == 2 * 4
 
 
+def test_late_data_of_a_large_month_are_files_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is written again, until its files are too many; what repeats is left out."""
+    monkeypatch.setattr(partitions, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(partitions, "_MAX_FILES", 3)
+    seen: set[Path] = set()
+    for number in range(1, 4):
+        (tmp_path / f"{number}.jsonl").write_bytes(lines(day(number), day(1)))
+        build([tmp_path / f"{number}.jsonl"], tmp_path / "w")
+        assert seen <= parquet(tmp_path / "w").keys()
+        seen = set(parquet(tmp_path / "w"))
+    build([tmp_path / "1.jsonl", tmp_path / "2.jsonl", tmp_path / "3.jsonl"], tmp_path / "once")
+
+    assert len(seen) == 2 * 3
+    assert all_rows(tmp_path / "w") == all_rows(tmp_path / "once")
+    (tmp_path / "4.jsonl").write_bytes(lines(day(4)))
+    build([tmp_path / "4.jsonl"], tmp_path / "w")
+    assert len(parquet(tmp_path / "w")) == 2
+
+
 def test_a_changed_file_replaces_its_rows(tmp_path: Path) -> None:
-    """What the file no longer holds goes, and a day that nothing is left of goes too."""
+    """What the file no longer holds goes, and a month that nothing is left of goes too."""
     source = tmp_path / "a.jsonl"
-    source.write_bytes(lines(day(1), day(2)))
+    source.write_bytes(lines(of_april(1), day(2)))
     build([source], tmp_path / "w")
     source.write_bytes(lines(day(2), day(3)))
     build([source], tmp_path / "w")
     build([source], tmp_path / "fresh")
 
     assert all_rows(tmp_path / "w") == all_rows(tmp_path / "fresh")
-    assert not list((tmp_path / "w").glob("*/*/date=2024-03-01/*"))
+    assert not list((tmp_path / "w").glob("*/*/month=2024-04/*"))
 
 
 def test_the_same_measurement_in_two_files_is_one(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import random
+import re
+import resource
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +19,12 @@ import ooni_measurements as ooni
 from analysis.warehouse import Built, build, open_tables
 from analysis.warehouse.faults import MAX_KEPT
 from analysis.warehouse.lines import MAX_RECORD_BYTES
+from facts import RUN
+from probe.model.codec import encode_line
+from probe.model.observation import Observation
+
+Made = tuple[str, bytes, int]
+"""A file's name, what it holds, and how many measurements are read of it at least."""
 
 GOOD = orjson.dumps(ooni.telegram() | {"report_id": "good"})
 
@@ -215,6 +223,22 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
     assert n == 0
 
 
+def test_a_gigabyte_in_a_few_kilobytes_stays_small(tmp_path: Path) -> None:
+    """Empty lines without end: read in blocks, counted, and nothing of them is kept."""
+    block = pa.compress(b"\n" * (64 << 20), "zstd", asbytes=True)
+    bomb = bytes(block) * 16
+    good = bytes(pa.compress(variant(1) + b"\n{\n", "zstd", asbytes=True))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.jsonl.zst").write_bytes(bomb + good)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    built = build([tmp_path / "in"], tmp_path / "w", threads=1)
+
+    assert len(bomb) < 200_000
+    assert [fault.number for fault in built.faults] == [16 * (64 << 20) + 2]
+    assert open_tables(tmp_path / "w")["measurements"].count().execute() == 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
+
+
 def test_bad_lines_among_good_ones_cost_only_themselves(tmp_path: Path) -> None:
     """Also those that only the engine refuses, however many."""
     twice = GOOD.replace(b'"probe_cc"', b'"probe_cc":"IT","probe_cc"', 1)
@@ -235,6 +259,17 @@ def test_all_bad_lines_are_counted_and_some_kept(tmp_path: Path) -> None:
     assert len(built.faults) == MAX_KEPT
     assert built.faults.by_kind.total() == 5000
     assert n == 1
+
+
+def own_lines() -> list[bytes]:
+    """Some observations of ours, as they are stored."""
+    made = Observation(
+        observation_id="o00001", chain_id="c00001", step="tcp", role="test", service_id="a",
+        target_id="a/web", combination_rule="all_of", control_id=None,
+        endpoint_id="192.0.2.1:443", member="m", t0=0.0, t=0.1, failure="connection_refused",
+        address="192.0.2.1", port=443, ip_version=4,
+    )  # fmt: skip
+    return [encode_line(RUN, made)] * 3
 
 
 def _flip(data: bytearray, rng: random.Random) -> None:
@@ -259,39 +294,103 @@ def _swap(data: bytearray, rng: random.Random) -> None:
         data[at + 1 : end] = rng.choice(words)
 
 
-DAMAGES: list[Callable[[bytearray, random.Random], None]] = [_flip, _cut, _repeat, _swap]
+HOSTILE = [
+    "<script>alert(1)</script>", "</style><img src=x onerror=alert(1)>", "javascript:alert(1)",
+    "\u202egnp.exe", "a\u0000b", "\u001b[31mred\u001b[0m", "'; DROP TABLE obs--", "={cmd}|'/C x'!A0",
+]  # fmt: skip
+
+
+def _hostile(data: bytearray, rng: random.Random) -> None:
+    """Put a text that is an attack elsewhere where a text is."""
+    at = data.find(b':"', rng.randrange(len(data)))
+    end = data.find(b'"', at + 2)
+    if 0 <= at < end:
+        data[at + 1 : end + 1] = orjson.dumps(rng.choice(HOSTILE))
+
+
+LINE_DAMAGES: list[Callable[[bytearray, random.Random], None]] = [
+    _flip, _cut, _repeat, _swap, _hostile,
+]  # fmt: skip
+FILE_DAMAGES: list[Callable[[bytearray, random.Random], None]] = [_flip, _cut, _repeat]
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": lambda raw: gzip.compress(raw, 1),
+    ".zst": lambda raw: bytes(pa.compress(raw, "zstd", asbytes=True)),
+}
+
+
+def ooni_file(number: int, rng: random.Random, originals: list[dict[str, Any]]) -> Made:
+    """One line of three is damaged; of every fourth file what it is packed in, too."""
+    own = rng.choice(originals) | {"report_id": f"damaged-{number}"}
+    data = bytearray(orjson.dumps(own))
+    rng.choice(LINE_DAMAGES)(data, rng)
+    packing = rng.choice(list(PACKINGS))
+    pack = PACKINGS[packing]
+    before, after = variant(2 * number), variant(2 * number + 1)
+    raw = b"\n".join([before, bytes(data), after]) + b"\n"
+    if rng.random() < 0.75:
+        return f"{number:04}.jsonl{packing}", pack(raw), 2
+    packed = bytearray(pack(raw))
+    trouble = rng.randrange(3)
+    if trouble == 0:
+        rng.choice(FILE_DAMAGES)(packed, rng)
+        return f"{number:04}.jsonl{packing}", bytes(packed), 0
+    if trouble == 1:
+        # Several members, and what is none behind them.
+        return f"{number:04}.jsonl{packing}", bytes(packed) + pack(raw) + rng.randbytes(40), 2
+    return f"{number:04}.json{packing}", pack(bytes(data)), 0
+
+
+def own_file(number: int, rng: random.Random, lines: list[bytes]) -> Made:
+    """Our own results, of a run each: damaged within a line, or in the packing."""
+    raw = b"".join(lines).replace(b'"run_id":"', b'"run_id":"%08x' % number)
+    raw = re.sub(rb'("run_id":"[0-9a-f]{16})[0-9a-f]*', rb"\1", raw)
+    before, line = raw.splitlines(keepends=True)[:2]
+    data = bytearray(line)
+    rng.choice(LINE_DAMAGES)(data, rng)
+    packed = bytearray(gzip.compress(before + bytes(data) + b"\n" + raw, 1))
+    if number % 2:
+        rng.choice(FILE_DAMAGES)(packed, rng)
+        return f"run-{number}.obs.jsonl.gz", bytes(packed), 0
+    return f"run-{number}.obs.jsonl.gz", bytes(packed), 1
+
+
+def daily_file(number: int, rng: random.Random, _: object) -> Made:
+    rows = [f"{day},2021-01-{day:02},{'ir' if day % 2 else 'ru'},1,2.5,3,4" for day in range(1, 20)]
+    data = bytearray("\n".join(["," + DAILY_HEAD.strip(), *rows]).encode())
+    rng.choice([_flip, _cut, _repeat])(data, rng)
+    return f"tor-{number}.csv", bytes(data), 0
 
 
 def test_a_thousand_corrupted_files_are_counted(tmp_path: Path) -> None:
-    """No crash; what stands in each file before and after the damage is kept.
+    """No crash; of each file what stands before and after the damage is kept; places are named.
 
     Seeded rather than shrunk: all thousand are one build, as they would be for a researcher.
     """
     folder = tmp_path / "in"
     folder.mkdir()
-    originals = ooni.one_of_each()
+    originals, own = ooni.one_of_each(), own_lines()
+    files: dict[str, tuple[bytes, int]] = {}
     for number in range(1000):
         rng = random.Random(number)
-        own = rng.choice(originals) | {"report_id": f"damaged-{number}"}
-        data = bytearray(orjson.dumps(own))
-        rng.choice(DAMAGES)(data, rng)
-        around = [variant(2 * number), bytes(data), variant(2 * number + 1)]
-        raw = b"\n".join(around) + b"\n"
-        name, body = rng.choice(
-            [
-                ("jsonl", raw),
-                ("jsonl.gz", gzip.compress(raw, 1)),
-                ("jsonl.zst", pa.compress(raw, "zstd", asbytes=True)),
-            ]
-        )
-        (folder / f"{number:04}.{name}").write_bytes(body)
+        make = (ooni_file, ooni_file, ooni_file, own_file, daily_file)[number % 5]
+        name, data, n = make(number, rng, own if make is own_file else originals)  # type: ignore[arg-type]
+        files[name] = data, n
+        (folder / name).write_bytes(data)
+    (folder / "events-x.json").write_bytes(b"\xff{<script>")
     built = build([folder], tmp_path / "w")
-    found = open_tables(tmp_path / "w")["measurements"].measurement_id.nunique().execute()
+    tables = open_tables(tmp_path / "w")
+    rows = tables["measurements"].select("source_file", "measurement_id").distinct()
+    n_kept = Counter(row["source_file"] for row in rows.to_pyarrow().to_pylist())
 
     assert len(built.imported) == 1000
-    assert 2000 <= found <= 3000
-    assert built.faults.total + found >= 3000
-    assert {path.parent for path in built.faults.by_path} <= {folder}
+    for name, (data, n) in files.items():
+        assert n_kept[hashlib.sha256(data).hexdigest()[:16]] >= n, name
+    assert {path.parent for path in built.faults.by_path} == {folder}
+    assert built.faults.total >= 500
+    assert all(fault.reason for fault in built.faults)
+    assert {path.name for path in built.events} == {"events-x.json"}
+    assert len(tables["daily"].to_pyarrow()) > 1000
 
 
 DAILY_HEAD = "date,country,users,lower,upper,frac\n"
@@ -301,24 +400,68 @@ def test_bad_rows_of_daily_counts_are_named(tmp_path: Path) -> None:
     """And the rows around them are read."""
     rows = [
         "2021-13-01,ir,1,2,3,4",
+        "2021-1-1,ir,1,2,3,4",
+        "1800-01-01,ir,1,2,3,4",
         "2021-01-01,iran,1,2,3,4",
-        "2021-01-01,ir,nan,2,3,4",
-        "2021-01-01,ir,inf,2,3,4",
-        "2021-01-01,ir,-1,2,3,4",
-        "2021-01-01,ir,1",
-        '2021-01-01,ir,"1,2,3,4',
+        "2021-01-01,<b>,1,2,3,4",
+        "2021-01-03,ir,nan,2,3,4",
+        "2021-01-03,ir,inf,2,3,4",
+        "2021-01-03,ir,-1,2,3,4",
+        "2021-01-03,ir,1e9,2,3,4",
+        "2021-01-03,ir,1_0,2,3,4",
+        "2021-01-03,ir,\u0665,2,3,4",
+        "2021-01-03,ir,1.5,2,3,4",
+        "2021-01-03,ir,1",
+        '2021-01-03,ir,"1,2,3,4',
+        "2021-01-01,ir,1,2,3,4",
         "x" * 20_000,
     ]
-    good = "2021-01-0{},ir,1,2,3,4\n"
+    good = "2021-01-0{},ir,1,2.5,3,4\n"
     path = tmp_path / "tor.csv"
-    path.write_text(DAILY_HEAD + good.format(1) + "\n".join(rows) + "\n" + good.format(2))
+    path.write_text(
+        "# a comment\n" + DAILY_HEAD + good.format(1) + "\n".join(rows) + "\n" + good.format(2)
+    )
     built = build([path], tmp_path / "w")
 
-    assert [fault.number for fault in built.faults] == list(range(3, 3 + len(rows)))
+    assert [fault.number for fault in built.faults] == list(range(4, 4 + len(rows)))
     assert open_tables(tmp_path / "w")["daily"].count().execute() == 8
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"\n\n"])
+def test_counts_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
+    """Or lack one; a day that is not there, or a number that nobody told, is no row."""
+    rows = ["9,5,1,2,0,4,2030-03-03,8", "9,5,1,2,0,4,2030-03-04,7", "9,5,,2,0,4,2030-03-05,7"]
+    (tmp_path / "ooni-data-ir.csv").write_text(
+        ",ok,dns,http,tls,error,date,total\n" + "\n".join(rows)
+    )
+    (tmp_path / "tor.csv").write_text(
+        DAILY_HEAD + "2030-03-01,ru,100,,,86\n2030-03-01,,7,1,9,83\n2030-03-01,??,7,1,9,83\n"
+    )
+    built = build([tmp_path], tmp_path / "w")
+    found = open_tables(tmp_path / "w")["daily"].to_pyarrow().to_pylist()
+
+    assert [str(fault).split("/")[-1] for fault in built.faults] == [
+        "ooni-data-ir.csv:3: total is not ok + dns + http + tls",
+        "ooni-data-ir.csv:4: no number of dns",
+    ]
+    assert Counter(row["probe_cc"] for row in found) == {"IR": 6, "RU": 2}
+
+
+def test_real_daily_series_are_read(tmp_path: Path) -> None:
+    """Two years and more, without a fault."""
+    data = ooni.real("telegram_RU_AS8402_20221109.json").parent.parent / "daily"
+    if not data.is_dir():
+        pytest.skip("no daily series beside this checkout")
+    assert not build([data], tmp_path / "w").faults
+    days = open_tables(tmp_path / "w")["daily"].select("source", "probe_cc", "date").distinct()
+    counted = Counter(
+        (row["source"], row["probe_cc"]) for row in days.to_pyarrow().to_pylist()
+    )
+    assert {"IR", "MM", "RU", "TR"} <= {country for _, country in counted}
+    assert min(counted.values()) > 700
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"\n\n",
+     b"date,users,users,lower,upper,frac\n"])
 def test_a_table_of_something_else_is_one_fault(tmp_path: Path, data: bytes) -> None:
     """CSV says nothing of what it is."""
     (tmp_path / "x.csv").write_bytes(data)

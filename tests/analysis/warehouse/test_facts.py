@@ -1,5 +1,6 @@
 """OONI's rows become the facts that the prober's own importer makes of them."""
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,103 @@ def test_urls_are_taken_apart(tmp_path: Path) -> None:
     rows = sorted(tables(tmp_path, measurement)["observations"], key=lambda row: row["t"])
 
     assert [(row["hostname"], row["port"], row["path"]) for row in rows] == list(URLS.values())
+
+
+def summary_of(tmp_path: Path, measurement: dict[str, Any]) -> dict[str, Any]:
+    found = tables(tmp_path, orjson.dumps(measurement))["measurements"]
+    return next(row for row in found if row["target_id"] == f"web/{ooni.HOST}")
+
+
+def again(measurement: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
+    """Add a try of the first step of a kind."""
+    rows = measurement["test_keys"][name]
+    rows.append(orjson.loads(orjson.dumps(rows[0])) | changes)
+    return measurement
+
+
+TIMEOUT = {"failure": "generic_timeout_error", "success": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "step"),
+    [
+        ("tcp_connect", {"status": TIMEOUT}, "tcp"),
+        ("tls_handshakes", {"failure": "connection_reset"}, "tls"),
+        ("requests", {"failure": "eof_error"}, "http"),
+    ],
+)
+def test_what_passes_and_fails_at_one_place_is_reached_in_part(
+    tmp_path: Path, name: str, changes: dict[str, Any], step: str
+) -> None:
+    """Its members work and are counted so; that they do not always is the outcome."""
+    row = summary_of(tmp_path, again(ooni.page(), name, **changes))
+
+    assert (row["outcome"], row["n_ok"], row["n_total"]) == ("partial", 1, 1)
+    assert row["failed_step"] == step
+    assert row["failure"] == changes.get("failure", TIMEOUT["failure"])
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("tcp_connect", {"ip": "2001:db8::1", "status": TIMEOUT}),
+        ("tls_handshakes", {"address": "[2001:db8::1]:443", "failure": "connection_reset"}),
+        ("tcp_connect", {"ip": "192.0.2.7", "status": TIMEOUT}),
+        ("queries", {"query_type": "AAAA", "failure": "dns_no_answer", "answers": None}),
+    ],
+)
+def test_failures_elsewhere_do_not_make_it_partial(
+    tmp_path: Path, name: str, changes: dict[str, Any]
+) -> None:
+    """IPv6 that is broken, another address, the other family's lookup."""
+    one = ooni.page()
+    one["test_keys"]["queries"].append(ooni.query(ooni.HOST, "2001:db8::1", "192.0.2.7"))
+    row = summary_of(tmp_path, again(one, name, **changes))
+    assert (row["outcome"], row["failure"]) == ("ok", None)
+
+
+def test_the_known_block_of_telegram_web_is_not_called_fine(tmp_path: Path) -> None:
+    """One network, November 2022: the page came once and timed out once, the data centres answered."""
+    source = ooni.real("telegram_RU_AS8402_20221109.json")
+    found = {row["target_id"]: row for row in tables(tmp_path, one_line(source))["measurements"]}
+
+    web = found["telegram/web"]
+    assert (web["outcome"], web["failed_step"], web["failure_class"]) == ("partial", "tcp", "timeout")
+    assert found["telegram/dc_pool"]["outcome"] == "ok"
+
+
+def test_columns_beside_the_facts_are_read(tmp_path: Path) -> None:
+    """Engine, networks of answers, certificates, redirects, hashes of bodies."""
+    one = ooni.page()
+    one["annotations"] |= {"engine_name": "e", "architecture": "arm64", "origin": "autorun"}
+    keys = one["test_keys"]
+    keys["requests"].append(ooni.http("http://example.org/x", 301))
+    keys["requests"][0]["request"]["body"] = "abc"
+    rows = tables(tmp_path, orjson.dumps(one))
+    (measurement,) = [r for r in rows["measurements"] if r["target_id"] == f"web/{ooni.HOST}"]
+    steps = {(row["step"], row["position"]): row for row in rows["observations"]}
+
+    assert (measurement["engine_name"], measurement["architecture"]) == ("e", "arm64")
+    assert measurement["origin"] == "autorun"
+    assert steps["dns", 1]["answer_asns"] == "93"
+    assert steps["tls", 1]["certificate_is_valid"] is True
+    assert steps["tls", 1]["certificate_chain_length"] == 1
+    assert steps["tls", 1]["certificate_sha256"] == hashlib.sha256(b"no certificate").hexdigest()
+    assert steps["tls", 1]["certificate_subject"] is None
+    assert steps["http", 1]["redirected_from"] == "example.org"
+    assert steps["http", 1]["request_body_bytes"] == 3
+    body = keys["requests"][0]["response"]["body"].encode()
+    assert steps["http", 1]["body_sha1"] == hashlib.sha1(body).hexdigest()  # noqa: S324
+
+
+def test_real_certificates_are_read(tmp_path: Path) -> None:
+    """Whose, by whom, for which names and until when."""
+    rows = tables(tmp_path, one_line(ooni.real("telegram_US_20221110.json")))["observations"]
+    (leaf,) = {
+        (r["certificate_subject"], r["certificate_names"], str(r["certificate_not_after"]))
+        for r in rows
+        if r["step"] == "tls"
+    }
+    assert leaf == (
+        "CN=*.web.telegram.org", "*.web.telegram.org web.telegram.org", "2023-09-30 00:39:34",
+    )  # fmt: skip

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import NoResultsError, find
-from analysis.tables import load
+from analysis.result_files import Fault, NoResultsError, find, read_file
 from analysis_results import write_history
-from probe.model.codec import MAX_LINE_BYTES
+from probe.model.codec import MAX_LINE_BYTES, Stored
+from probe.model.observation import Observation
+from probe.model.verdict import Verdict
 
 
 @pytest.fixture
@@ -16,6 +17,12 @@ def results(tmp_path: Path) -> Path:
     folder = tmp_path / "results"
     write_history(folder)
     return folder
+
+
+def load(path: Path) -> tuple[list[Stored[Observation] | Stored[Verdict]], list[Fault]]:
+    """Return all rows under a path, and all faults."""
+    faults: list[Fault] = []
+    return [row for file in find(path) for row in read_file(file, faults)], faults
 
 
 def first_of(results: Path) -> Path:
@@ -32,11 +39,11 @@ def lines_of(path: Path) -> list[bytes]:
 
 def test_a_whole_history_is_read_without_a_fault(results: Path) -> None:
     """Every stored line comes back, in order of time."""
-    loaded = load(results)
-    starts = [run.measurement_start_time for run, _ in loaded.rows]
+    rows, faults = load(results)
+    starts = [row.run.measurement_start_time for row in rows]
 
-    assert not loaded.faults
-    assert len(loaded.rows) == sum(len(lines_of(file.path)) for file in find(results))
+    assert not faults
+    assert len(rows) == sum(len(lines_of(file.path)) for file in find(results))
     assert starts == sorted(starts)
 
 
@@ -44,7 +51,7 @@ def test_one_file_is_read_alone(results: Path) -> None:
     """A path may be a file."""
     path = first_of(results)
 
-    assert len(load(path).rows) == len(lines_of(path))
+    assert len(load(path)[0]) == len(lines_of(path))
 
 
 @pytest.mark.parametrize(
@@ -61,16 +68,15 @@ def test_a_malformed_line_is_named_and_its_neighbours_read(
     results: Path, line: bytes, reason: str
 ) -> None:
     """File, line number and reason; the good line before it counts, and other files do."""
-    whole = len(load(results).rows)
+    whole = len(load(results)[0])
     path = first_of(results)
     good = lines_of(path)
     rewritten(path, [good[0], line])
-    loaded = load(results)
-    (fault,) = loaded.faults
+    rows, (fault,) = load(results)
 
     assert (fault.path, fault.number) == (path, 2)
     assert reason in fault.reason
-    assert len(loaded.rows) == whole - len(good) + 1
+    assert len(rows) == whole - len(good) + 1
 
 
 def test_a_cut_finished_file_is_a_fault_a_cut_part_is_not(results: Path) -> None:
@@ -78,12 +84,10 @@ def test_a_cut_finished_file_is_a_fault_a_cut_part_is_not(results: Path) -> None
     path = first_of(results)
     data = path.read_bytes()
     path.write_bytes(data[:-4])
-    assert [fault.path for fault in load(results).faults] == [path]
+    assert [fault.path for fault in load(results)[1]] == [path]
 
     path.rename(path.with_name(f"{path.name}.part"))
-    loaded = load(results)
-    assert not loaded.faults
-    assert loaded.unfinished == 1
+    assert not load(results)[1]
 
 
 def test_a_broken_part_is_still_a_fault(results: Path) -> None:
@@ -92,16 +96,16 @@ def test_a_broken_part_is_still_a_fault(results: Path) -> None:
     path.write_bytes(b"\x1f\x8b" + b"\xff" * 100)
     path.rename(path.with_name(f"{path.name}.part"))
 
-    assert "gzip" in load(results).faults[0].reason
+    assert "gzip" in load(results)[1][0].reason
 
 
 def test_a_part_beside_its_finished_file_is_a_leftover(results: Path) -> None:
     """It is not read twice."""
-    whole = len(load(results).rows)
+    whole = len(load(results)[0])
     path = first_of(results)
     path.with_name(f"{path.name}.part").write_bytes(path.read_bytes())
 
-    assert len(load(results).rows) == whole
+    assert len(load(results)[0]) == whole
 
 
 def test_other_files_are_left_alone(results: Path) -> None:
@@ -109,6 +113,6 @@ def test_other_files_are_left_alone(results: Path) -> None:
     note = results / "notes.txt"
     note.write_text("hello")
 
-    assert not load(results).faults
+    assert not load(results)[1]
     with pytest.raises(NoResultsError, match=r"notes\.txt"):
         find(note)

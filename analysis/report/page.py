@@ -1,0 +1,205 @@
+"""A page: sections put into HTML, and made smaller in a fixed order until it fits."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from analysis.chart.events import Event
+from analysis.dataset import Dataset
+from analysis.report.answers import Told, latest, latest_blocked
+from analysis.report.comparison import Comparison
+from analysis.report.differences import CAPTION, difference_table, differences
+from analysis.report.headline import Headline, headline
+from analysis.report.own_failures import CAPTION as OWN_CAPTION
+from analysis.report.own_failures import own_failures
+from analysis.report.provenance import MAX_FILES, Origin, origin
+from analysis.report.questions import COMPARISON_LIMITS, LIMITS, QUESTIONS, Question
+from analysis.report.sections import (
+    MAX_ROWS,
+    Section,
+    chart_sections,
+    events_table,
+    evidence_table,
+)
+from analysis.report.table import PageTable, page_table
+
+MAX_BYTES: Final = 500_000
+"""Of a page, whatever the data: it is sent by mail, and opened on a telephone."""
+
+_ROWS: Final = (MAX_ROWS, 100, 50, 20, 10)
+"""Rows of each table, tried in this order. Then charts go, the last one first; then all rows."""
+
+
+class Plan(NamedTuple):
+    """How much is shown: rows of each table, and charts, counted from the first."""
+
+    rows: int
+    charts: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that a page says, before it is known how much of it fits."""
+
+    question: Question
+    is_compared: bool
+    headlines: tuple[tuple[str, Headline], ...]
+    """Of each side; of the whole, under no name, where nothing is compared."""
+    told: Told | None
+    told_blocked: Told | None
+    sections: tuple[Section, ...]
+    files: PageTable
+    origin: Origin
+    limits: tuple[str, ...]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Any of it is of the lab."""
+        return any(headline.is_simulated for _, headline in self.headlines)
+
+    @property
+    def is_unjudged(self) -> bool:
+        """The three answers are asked for, and only others' measurements are there."""
+        is_overview = self.question is QUESTIONS["overview"] and not self.is_compared
+        return is_overview and self.told is None and bool(self.headlines[0][1].sources)
+
+    @property
+    def n_charts(self) -> int:
+        """Charts drawn."""
+        return sum(part.drawing is not None for section in self.sections for part in section.parts)
+
+
+def compose(
+    dataset: Dataset,
+    question: str = "overview",
+    events: Sequence[Event] = (),
+    compare: Comparison | None = None,
+) -> Page:
+    """Ask everything and draw everything that a page shows.
+
+    Raises:
+        KeyError: there is no such question.
+        ValueError: a side of the comparison names a day that is none.
+    """
+    if question not in QUESTIONS:
+        raise KeyError(f"{question}: expected one of {', '.join(QUESTIONS)}")
+    asked = QUESTIONS[question]
+    sides = [("", dataset)]
+    sections: list[Section] = []
+    told = told_blocked = None
+    if compare is not None:
+        parts = {"A": compare.a, "B": compare.b}
+        sides = [(f"{letter}: {part.words}", part.of(dataset)) for letter, part in parts.items()]
+        sections.append(_differences(sides[0][1], sides[1][1]))
+    elif question == "overview":
+        told = latest(dataset.verdicts)
+        told_blocked = latest_blocked(dataset.verdicts)
+        if told is not None and told_blocked is not None and told_blocked.start == told.start:
+            told_blocked = None
+    sections += chart_sections(asked.kinds, sides, events)
+    if told is not None:
+        sections.append(
+            Section("evidence-section", "What the answers rest on", tables=(evidence_table(told),))
+        )
+    if question == "blocked":
+        sections += [_own_failures(side, part, n) for n, (side, part) in enumerate(sides)]
+    if events:
+        sections.append(Section("events-section", "What happened", tables=(events_table(events),)))
+    known = origin(dataset)
+    return Page(
+        question=asked,
+        is_compared=compare is not None,
+        headlines=tuple((side, headline(part)) for side, part in sides),
+        told=told,
+        told_blocked=told_blocked,
+        sections=tuple(sections),
+        files=page_table(
+            known.files, "files", "Files that were read",
+            "One row per file, in order of name. Measurements: runs or measurements that it gave.",
+            most=MAX_FILES,
+        ),
+        origin=known,
+        limits=(*asked.limits, *(COMPARISON_LIMITS if compare else ()), *LIMITS),
+    )  # fmt: skip
+
+
+def _differences(a: Dataset, b: Dataset) -> Section:
+    table = page_table(
+        difference_table(differences(a, b)), "differences", "Differences by target", CAPTION,
+        most=MAX_ROWS, is_open=True,
+    )  # fmt: skip
+    return Section(
+        "differences-section",
+        "Differences between A and B",
+        "" if table.rows else "Not enough data: neither side has a measurement.",
+        tables=(table,) if table.rows else (),
+    )
+
+
+def _own_failures(side: str, dataset: Dataset, number: int) -> Section:
+    table = page_table(
+        own_failures(dataset), f"own-{number}", "Results by whose they are", OWN_CAPTION,
+        most=MAX_ROWS, is_open=True,
+    )  # fmt: skip
+    return Section(
+        f"own-section-{number}",
+        "The measurer's own failures, and the service's" + (f", {side}" if side else ""),
+        "" if table.rows else "Not enough data: there are no verdicts and no measurements.",
+        tables=(table,) if table.rows else (),
+    )
+
+
+def fitted(page: Page, most: int = MAX_BYTES) -> str:
+    """Return the HTML of at most ``most`` bytes: fewer rows, then fewer charts, then no rows."""
+    charts = page.n_charts
+    plans = [Plan(rows, charts) for rows in _ROWS]
+    plans += [Plan(_ROWS[-1], fewer) for fewer in range(charts - 1, -1, -1)]
+    text = ""
+    for plan in (*plans, Plan(0, 0)):
+        text = _html(page, plan)
+        if len(text.encode()) <= most:
+            break
+    return text
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _style() -> tuple[Markup, str]:
+    """Return the style sheet, and the policy's word for exactly this one."""
+    environment = _environment()
+    assert environment.loader is not None
+    text = environment.loader.get_source(environment, "report.css")[0].strip()
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Markup(text), f"sha256-{digest}"  # noqa: S704 - our own file
+
+
+def _html(page: Page, plan: Plan) -> str:
+    style, style_hash = _style()
+    names = [
+        part.name for section in page.sections for part in section.parts if part.drawing is not None
+    ]
+    template = _environment().get_template("report.html")
+    return template.render(
+        page=page,
+        style=style,
+        style_hash=style_hash,
+        rows=plan.rows,
+        drawn=frozenset(names[: plan.charts]),
+        limit_kb=MAX_BYTES // 1000,
+    )

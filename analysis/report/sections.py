@@ -1,0 +1,157 @@
+"""The sections of a page: each chart with its words and its table, or why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Final
+
+import pandas as pd
+
+from analysis.chart.events import Event
+from analysis.dataset import Dataset
+from analysis.drawn import NoDataError
+from analysis.event_model import KINDS as EVENT_KINDS
+from analysis.report.answers import Told
+from analysis.report.cut import SENTENCE, cut
+from analysis.report.figure import Drawing
+from analysis.report.table import PageTable, page_table
+from analysis.views import KINDS, view
+from probe.model.verdict import Verdict
+from probe.verdict.words import MECHANISM_WORDS, STATE_WORDS, TACTIC_WORDS
+
+MAX_ROWS: Final = 200
+"""Rows of a table on a page, at most: more are read by programs."""
+
+SHEET_PT: Final = 860.0
+"""Least width of a sheet: a small chart is not blown up to the width of the page."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chart with its words and its table; or ``missing``, a sentence that says why not.
+
+    ``side`` says whose it is in a comparison. ``width`` is its sheet's, in points: the same for
+    two charts of a comparison, so that they are drawn to one scale.
+    """
+
+    name: str
+    kind: str
+    title: str
+    alt: str = ""
+    drawing: Drawing | None = None
+    table: PageTable | None = None
+    missing: str = ""
+    side: str = ""
+    width: float = SHEET_PT
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it. ``name`` is unique on the page."""
+
+    name: str
+    title: str
+    lead: str = ""
+    parts: tuple[Part, ...] = ()
+    tables: tuple[PageTable, ...] = ()
+
+
+def chart_sections(
+    kinds: Sequence[str], sides: Sequence[tuple[str, Dataset]], events: Sequence[Event]
+) -> list[Section]:
+    """Draw each chart of each side (one, with no name, where nothing is compared)."""
+    found = []
+    for number, kind in enumerate(kinds):
+        names = [kind] if len(sides) == 1 else [f"{kind}-{letter}" for letter in "ab"]
+        # Letters of its own begin the ids in each drawing; they are thousands, so short.
+        prefixes = [f"{letter}{chr(ord('a') + number)}" for letter in "ab"]
+        parts = [
+            _part(kind, (name, prefix), side, dataset, events)
+            for name, prefix, (side, dataset) in zip(names, prefixes, sides, strict=False)
+        ]
+        widest = max(SHEET_PT, *(part.drawing.width for part in parts if part.drawing), 0.0)
+        parts = [replace(part, width=widest) for part in parts]
+        title = parts[0].title if len(parts) == 1 else _plain_title(kind)
+        found.append(Section(f"chart-{kind}", title, parts=tuple(parts)))
+    return found
+
+
+def _plain_title(kind: str) -> str:
+    return KINDS[kind][:1].upper() + KINDS[kind][1:]
+
+
+def _part(
+    kind: str, names: tuple[str, str], side: str, dataset: Dataset, events: Sequence[Event]
+) -> Part:
+    name, prefix = names
+    try:
+        drawn = view(kind, dataset, events)
+    except NoDataError as error:
+        why = cut(str(error), SENTENCE).rstrip(".")
+        words = f"Not enough data for this chart: {why}."
+        return Part(name, kind, _plain_title(kind), missing=words, side=side)
+    return Part(
+        name,
+        kind,
+        cut(drawn.title),
+        alt=cut(drawn.alt, SENTENCE),
+        drawing=Drawing(drawn.figure, name, prefix),
+        table=page_table(
+            drawn.table, f"{name}-table", "The numbers drawn, as a table", drawn.caption,
+            most=MAX_ROWS,
+        ),
+        side=side,
+    )  # fmt: skip
+
+
+def evidence_table(told: Told) -> PageTable:
+    """Return the verdicts behind a run's answers."""
+    return page_table(
+        pd.DataFrame([_verdict_row(verdict) for verdict in told.verdicts], dtype=object),
+        "evidence",
+        "Verdicts of the latest run",
+        f"One row per target and way of the run of {told.start}. Reasons are observations of its "
+        "record; reachwatch explain tells them, the rule, and what it ruled out.",
+        most=MAX_ROWS,
+    )
+
+
+def _verdict_row(verdict: Verdict) -> dict[str, Any]:
+    way = TACTIC_WORDS[verdict.tactic]
+    is_unnamed = verdict.tactic == "withheld" and not verdict.n_total
+    return {
+        "Target": verdict.target_id,
+        "Way": f"{verdict.proxy_id} ({way})" if verdict.proxy_id else way,
+        "State": STATE_WORDS[verdict.state],
+        "Mechanism": MECHANISM_WORDS[verdict.mechanism] if verdict.mechanism else None,
+        "Working": None if is_unnamed else f"{verdict.n_ok}/{verdict.n_total}",
+        "Rule": verdict.rule_id,
+        "Controls": f"{verdict.control_state}, {verdict.controls_ok}/{verdict.controls_total}",
+        "Reasons": " ".join(verdict.reasons[:8]) + (" …" if verdict.reasons[8:] else "") or None,
+    }
+
+
+def events_table(events: Sequence[Event]) -> PageTable:
+    """Return the events that are drawn on time axes."""
+    rows = []
+    for event in events:
+        dates = {dated.kind: _when(dated.first, dated.last) for dated in event.dates}
+        rows.append(
+            {
+                "Event": event.label,
+                **{kind.capitalize(): dates.get(kind) for kind in EVENT_KINDS},
+                "Confidence": "low" if event.is_doubtful else None,
+            }
+        )
+    return page_table(
+        pd.DataFrame(rows, dtype=object),
+        "events",
+        "Events drawn on time axes",
+        "One row per event given with the report. That it lies near a change does not make it "
+        "its cause.",
+        most=MAX_ROWS,
+    )
+
+
+def _when(first: date, last: date) -> str:
+    return str(first) if first == last else f"{first} to {last}"

@@ -1,0 +1,69 @@
+"""Networks by day: which share of measurements fails, where that can be said."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from analysis.chart.events import Event
+from analysis.chart.heatmap import heatmap, heatmap_alt_text
+from analysis.dataset import Dataset
+from analysis.drawn import Drawn
+from analysis.query.judged import NETWORKS
+from analysis.views.cells import MAX_COLUMNS, cells
+from analysis.views.places import measured_by, place_words
+from analysis.views.sources import counted
+
+MAX_ROWS: Final = 20
+"""A chart has to be read, and stay small."""
+
+
+def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
+    """Draw the share that fails by network and day, of the networks with most measurements.
+
+    Raises:
+        NoDataError: there is neither a verdict nor a measurement of OONI's.
+    """
+    found = cells(dataset, most=MAX_COLUMNS // 2, least_shown=0.5)
+    frame = found.frame.assign(group=found.frame["target_id"], name=place_words(found.frame))
+    sizes = frame.groupby(list(NETWORKS), as_index=False)["n"].sum()
+    order = ["target_id", "service_id", "probe_cc", "probe_asn", "source"]
+    kept = sizes.sort_values(["n", *order], ascending=[False, *[True] * len(order)])
+    kept = kept.head(MAX_ROWS)
+    drawn = frame.merge(kept[list(NETWORKS)], on=list(NETWORKS))
+    drawn = drawn.sort_values([*order, "date"], ignore_index=True)
+    source = measured_by(frame, "result")
+    n_left = len(sizes) - len(kept)
+    if n_left:
+        n = int(sizes["n"].sum() - kept["n"].sum())
+        source += f"; {counted(n_left, 'more row')} with n = {n:,} are in the table"
+    title = f"Share that fails by network and {found.period}, {found.first} to {found.last}"
+    return Drawn(
+        name="heatmap",
+        title=title,
+        figure=heatmap(drawn, events, title=title, source=source, period=found.period),
+        alt=heatmap_alt_text(drawn, events, period=found.period),
+        table=_table(frame),
+        caption=f"A row is a {found.period} of one target in one network, without those in which "
+        "nothing was measured; a share is given where its 95 % interval is at most 60 points wide.",
+    )
+
+
+def _table(frame: pd.DataFrame) -> pd.DataFrame:
+    measured = frame[frame["n"] > 0]
+    share = measured["share"].where(measured["is_shown"])
+    return pd.DataFrame(
+        {
+            "Target": measured["target_id"],
+            "Network": measured["name"],
+            "From": measured["date"],
+            "To": measured["until"],
+            "Failing": measured["failing"],
+            "Decided": measured["decided"],
+            "Share": ["" if pd.isna(value) else f"{value:.1%}" for value in share],
+            "95 % from": [f"{value:.1%}" for value in measured["low"]],
+            "to": [f"{value:.1%}" for value in measured["high"]],
+            "n": measured["n"],
+            "Probes": measured["n_probes"],
+        }
+    ).reset_index(drop=True)
