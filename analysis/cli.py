@@ -106,13 +106,25 @@ def report_command(args: argparse.Namespace) -> int:
     """Draw one HTML page; exit 3 if any input was damaged or missing."""
 
     def draw(dataset: "Dataset", events: "list[Event]", line: ProgressLine) -> None:
-        from analysis.report import write_report  # noqa: PLC0415 - start-up time
-        from analysis.report.comparison import comparison_of  # noqa: PLC0415 - start-up time
+        from analysis.report import (  # noqa: PLC0415 - start-up time
+            Selection,
+            comparison_of,
+            write_report,
+        )
 
+        compare = None
+        chosen = _chosen(args, dataset)
+        if args.compare:
+            own = Selection(
+                country=args.country, asn=args.network, target=args.target,
+                first=args.first, last=args.last,
+            )  # fmt: skip
+            compare = comparison_of(own, args.compare)
+            # Both sides are taken from what is neither's own.
+            chosen = dataset.where(source=args.source, service=args.service)
         line.show(0.5, f"drawing {args.output}")
-        compare = comparison_of(dataset, args.compare) if args.compare else None
         output = Path(args.output)
-        write_report(dataset, output, question=args.question, events=events, compare=compare)
+        write_report(chosen, output, question=args.question, events=events, compare=compare)
 
     return _run(args, draw)
 
@@ -129,8 +141,9 @@ def plot_command(args: argparse.Namespace) -> int:
         from analysis.drawn import NoDataError  # noqa: PLC0415 - start-up time
         from analysis.views import view  # noqa: PLC0415 - start-up time
 
+        chosen = _chosen(args, dataset)
         if args.kind != "all":
-            write_chart(view(args.kind, dataset, events), Path(args.output))
+            write_chart(view(args.kind, chosen, events), Path(args.output))
             return
         folder = Path(args.output)
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +151,7 @@ def plot_command(args: argparse.Namespace) -> int:
         for number, kind in enumerate(KINDS):
             line.show(number / len(KINDS), f"drawing {kind}")
             try:
-                write_chart(view(kind, dataset, events), folder / f"{kind}.svg")
+                write_chart(view(kind, chosen, events), folder / f"{kind}.svg")
             except NoDataError as error:
                 missing.append(f"{kind}: not enough data: {error}")
         line.close()
@@ -191,6 +204,7 @@ def _run(
         from analysis.dataset import load  # noqa: PLC0415 - start-up time
         from analysis.drawn import NoDataError  # noqa: PLC0415 - start-up time
         from analysis.events import BadEventsError, events_of  # noqa: PLC0415 - start-up time
+        from analysis.report import ComparisonError  # noqa: PLC0415 - start-up time
         from analysis.result_files import NoResultsError  # noqa: PLC0415 - start-up time
         from analysis.warehouse.manifest import ManifestError  # noqa: PLC0415 - start-up time
         from probe.verdict.withheld import notice  # noqa: PLC0415 - start-up time
@@ -200,19 +214,17 @@ def _run(
     try:
         events = events_of(args.events) if args.events else []
         dataset = load(args.paths, with_ways=args.with_ways, progress=_shown(line))
-        chosen = dataset.where(
-            source=args.source, country=args.country, asn=args.network,
-            service=args.service, target=args.target, first=args.first, last=args.last,
-        )  # fmt: skip
         faults = dataset.provenance.faults
         try:
-            draw(chosen, events, line)
+            draw(dataset, events, line)
         except NoDataError as error:
             line.close()
             _name(faults)
             _complain(f"not enough data: {error}")
             return EXIT_BAD_INPUT
-    except (BadEventsError, NoResultsError, OutputError, ManifestError, OSError) as error:
+    except (
+        BadEventsError, ComparisonError, NoResultsError, OutputError, ManifestError, OSError,
+    ) as error:  # fmt: skip
         line.close()
         _complain(str(error))
         return EXIT_BAD_INPUT
@@ -222,6 +234,13 @@ def _run(
         _complain(notice(dataset.provenance.n_withheld))
     _name(faults)
     return EXIT_BAD_INPUT if faults.total else EXIT_OK
+
+
+def _chosen(args: argparse.Namespace, dataset: "Dataset") -> "Dataset":
+    return dataset.where(
+        source=args.source, country=args.country, asn=args.network,
+        service=args.service, target=args.target, first=args.first, last=args.last,
+    )  # fmt: skip
 
 
 def _line() -> ProgressLine:

@@ -265,6 +265,10 @@ def _filled(arrow: pa.Table, schema: pa.Schema) -> pa.Table:
         values = arrow[column.name].cast(column.type) if given else None
         if values is None:
             values = pa.chunked_array([pa.nulls(arrow.num_rows, column.type)])
+        if column.name in {"measurement_id", "run_id"} and not given:
+            # Without a name every row is a measurement of its own.
+            rows = [str(number) for number in range(arrow.num_rows)]
+            values = pa.chunked_array([pa.array(rows, column.type)])
         if column.name in _DEFAULTS:
             values = values.fill_null(pa.scalar(_DEFAULTS[column.name], column.type))
         columns.append(values)

@@ -68,8 +68,10 @@ def down_words(series: Sequence[Measured], index: int, window: Window, by: Seque
         if target(one) == wanted:
             own = np.array(
                 [
-                    one.k[window.start : window.stop].sum(), one.n[window.start : window.stop].sum(),
-                    one.k[base : window.start].sum(), one.n[base : window.start].sum(),
+                    one.k[window.start : window.stop].sum(),
+                    one.n[window.start : window.stop].sum(),
+                    one.k[base : window.start].sum(),
+                    one.n[base : window.start].sum(),
                 ]
             )  # fmt: skip
             sums[one.country] = sums.get(one.country, np.zeros(4, np.int64)) + own
@@ -80,7 +82,8 @@ def down_words(series: Sequence[Measured], index: int, window: Window, by: Seque
     found = service_down(k[None, :], n[None, :], level)
     if not found.is_down[0]:
         return ""
-    return f"fails in {found.n_failing[0]} of {found.n_measuring[0]} countries: the service may be down"
+    n_failing, n_measuring = found.n_failing[0], found.n_measuring[0]
+    return f"fails in {n_failing} of {n_measuring} countries: the service may be down"
 
 
 def undecided_words(one: Measured, window: Window) -> str:

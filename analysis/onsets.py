@@ -29,7 +29,7 @@ from analysis.stats.volume import busy
 
 Counts = NDArray[np.int64]
 
-MAX_SERIES: Final = 60
+MAX_SERIES: Final = 40
 """Series searched: those for which most speaks. A search takes a tenth of a second."""
 
 VOLUME: Final = Design(0.7, 1000, warm_up=14, settle=7, memory=240, cap=2.0, simulated_alarms=20)
@@ -148,9 +148,7 @@ def find(
     return Onsets(changes, together, len(series), len(chosen), n_possible - len(chosen))
 
 
-def _series(
-    counts: pd.DataFrame, by: list[str], first: date, n_days: int
-) -> list[_Series]:
+def _series(counts: pd.DataFrame, by: list[str], first: date, n_days: int) -> list[_Series]:
     given = [name for name in ("n",) if name in counts.columns]
     sums = counts.groupby([*by, "date"], as_index=False, sort=True)[
         ["failing", "decided", *given]

@@ -1,11 +1,11 @@
 """The same questions on DuckDB, Spark and ClickHouse: do they agree, and how fast is each here?
 
-``python benchmarks/engines.py [N]``: N measurements (default 400 000), of which every one is a
+``python benchmarks/engines.py [N]``: N measurements (default 200 000), of which every one is a
 group of its own in one of the questions. Engines that are not installed are left out.
 
 Claims: all three give the same answers, to the last integer and to 1e-9 on shares; and DuckDB
-answers with 200 MB of memory what takes it more, because it spills to disk. At the default N the
-largest answer's groups alone are larger than that; what was spilled is printed.
+answers with 200 MB of memory what takes more, because it spills to disk: ten times N
+measurements, each a group. How much lay on disk is printed; at the default N it must be some.
 
 All run in one process tree on the same machine and files, Spark as ``local-cluster`` of two
 workers, so the ratios say what each costs at this size, not what a cluster of many machines does.
@@ -46,7 +46,7 @@ QUESTIONS: dict[str, Callable[[ibis.Table], ibis.Table]] = {
 
 
 def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     with tempfile.TemporaryDirectory(prefix="engines-") as scratch, ExitStack() as stack:
         folder = Path(scratch) / "warehouse"
         write(folder, n)
@@ -57,7 +57,9 @@ def main() -> None:
             if name not in engines:
                 print(f"{name} is not installed here: left out")
         ok = compare(engines, n)
-        ok &= small(folder, Path(scratch) / "spill", n)
+        large = Path(scratch) / "large"
+        write(large, 10 * n)
+        ok &= small(large, Path(scratch) / "spill", 10 * n)
     sys.exit(not ok)
 
 
@@ -101,12 +103,12 @@ def write(folder: Path, n: int) -> None:
 def others(folder: Path, stack: ExitStack) -> dict[str, Tables]:
     found = {}
     if find_spec("pyspark") and (which("java") or "JAVA_HOME" in os.environ):
-        from analysis.engines.spark import local_spark, open_spark
+        from analysis.engines.spark import local_spark, open_spark  # noqa: PLC0415 - an extra
 
         session = stack.enter_context(local_spark("local-cluster[2,1,1024]"))
         found["Spark"] = open_spark(folder, session)
     if find_spec("chdb"):
-        from analysis.engines.clickhouse import open_clickhouse
+        from analysis.engines.clickhouse import open_clickhouse  # noqa: PLC0415 - an extra
 
         found["ClickHouse"] = open_clickhouse(folder)
     return found
@@ -170,7 +172,7 @@ def small(folder: Path, spill: Path, n: int) -> bool:
         # One row comes back: the groups stay in the engine.
         [row] = groups.aggregate(rows=groups.count(), n=groups.n.sum()).to_pyarrow().to_pylist()
     took = perf_counter() - started
-    ok = row["n"] == n
+    ok = row["n"] == n and (n < 2_000_000 or most["bytes"] > 0)
     print(
         f"DuckDB with {MEMORY_MB} MB: {row['rows']:,} groups in {took:.2f} s, "
         f"{most['bytes'] / 1e6:.0f} MB on disk at most, "

@@ -19,6 +19,7 @@ import pyarrow as pa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 BYTES: Final = 3900
 COUNTRIES: Final = [a + b for a, b in product("ABDEGIKLMNPRSTUZ", "AEIR")][:60]
@@ -49,7 +50,7 @@ def certificates(n: int) -> list[str]:
             .not_valid_before(_START)
             .not_valid_after(_START + timedelta(days=90))
         )
-        data = builder.sign(key, hashes.SHA256()).public_bytes(_DER)
+        data = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
         found.append(base64.b64encode(data).decode())
     return found
 
@@ -59,9 +60,7 @@ def measurement(number: int, rng: random.Random, certs: list[str], days: int) ->
     cc = COUNTRIES[min(int(rng.expovariate(0.1)), len(COUNTRIES) - 1)]
     asn = 1000 + hash_of(cc) * 60 + rng.randrange(40)
     start = _START + timedelta(seconds=rng.randrange(days * 86400))
-    test = rng.choices(
-        ["telegram", "web_connectivity", "signal", "whatsapp"], [5, 3, 1, 1]
-    )[0]
+    test = rng.choices(["telegram", "web_connectivity", "signal", "whatsapp"], [5, 3, 1, 1])[0]
     fails = 0.25 if (start - _START).days % 50 > 30 and hash_of(cc) % 3 == 0 else 0.02
     site = rng.choice(_SITES)
     if test == "telegram":
@@ -141,7 +140,7 @@ def hash_of_text(text: str) -> int:
 def _tcp(ip: str, port: int, rng: random.Random, fails: float) -> dict[str, Any]:
     failure = rng.choice(_FAILURES[:3]) if rng.random() < fails else None
     return {"t": rng.random(), "t0": 0.1, "transaction_id": 3, "ip": ip, "port": port,
-            "status": {"success": failure is None, "failure": failure, "blocked": False}}  # fmt: skip
+            "status": {"success": failure is None, "failure": failure}}  # fmt: skip
 
 
 def _query(host: str, ip: str, rng: random.Random, fails: float, kind: str) -> dict[str, Any]:
@@ -160,7 +159,8 @@ def _query(host: str, ip: str, rng: random.Random, fails: float, kind: str) -> d
 
 def _request(host: str, rng: random.Random) -> dict[str, Any]:
     headers = {
-        "Content-Type": "text/html; charset=utf-8", "Server": "ECS (nyb/1D2E)", "Etag": "3147526947",
+        "Content-Type": "text/html; charset=utf-8", "Server": "ECS (nyb/1D2E)",
+        "Etag": "3147526947",
         "Date": "Mon, 12 Feb 2024 20:33:47 GMT", "Cache-Control": "max-age=604800",
     }  # fmt: skip
     code = rng.choice([200, 200, 200, 301, 403])
@@ -207,8 +207,3 @@ def write(folder: Path, n: int, seed: int, *, packing: str = "", n_files: int = 
                 plain.writelines(own)
         paths.append(path)
     return paths
-
-
-from cryptography.hazmat.primitives.serialization import Encoding  # noqa: E402
-
-_DER = Encoding.DER

@@ -32,7 +32,8 @@ FAR_DAYS: Final = (
 
 _NAMES: Final = (
     "", " ", "a", "A", "a ", "it's", 'a "name"', "`tick`", "back\\slash", "\\n", "\n", "é", "é",
-    "ß", "ss", "İ", "\U0001f512", "‮", "NULL", "null", "%", "_", "{0}", "$1", "--", "/*", "x" * 999,
+    "e\u0301", "ß", "ss", "İ", "\U0001f512", "\u202e", "NULL", "null", "%", "_", "{0}", "$1",
+    "--", "/*", "x" * 999,
 )  # fmt: skip
 _WORDS: Final[dict[str, Sequence[Any]]] = {
     "source": ("ooni", "reachwatch"),
@@ -49,7 +50,7 @@ _WORDS: Final[dict[str, Sequence[Any]]] = {
     "probe_cc": ("RU", "IR", "ZZ", "it's"),
     "probe_asn": (0, 1, 64512, -1, 2**32 - 1, 2**63 - 1, -(2**63)),
     "service_id": ("telegram", "it's"),
-    "target_id": ("telegram/web", "telegram/dc_pool", 'a "b"', "é", "é"),
+    "target_id": ("telegram/web", "telegram/dc_pool", 'a "b"', "\u00e9", "e\u0301"),
     "metric": ("ok", "total", "users", "lower", "upper", "frac"),
     # Its importer lets neither infinities nor negative ones in.
     "value": (0.0, 0.5, 1.0, 1.5, 2.5, 7.7, 12.0, 2.0**53),
@@ -60,12 +61,12 @@ _VALUES: Final[dict[str, Sequence[Any]]] = {
     "BIGINT": (None, 0, 1, 2, -1, 2**31, 2**53 + 1),
     "INTEGER": (None, None, 0, 0, 1, 2, 3, 5, -4, 2**31 - 1, -(2**31)),
     "DOUBLE": (
-        None, 0.0, -0.0, 0.0004, 0.0005, 0.0015, 0.0025, 0.1, 0.3, 1.0, 2.5, 7.7, 60.0, -0.0005, -3.25, 1e300,
-        float("inf"), float("nan"),
+        None, 0.0, -0.0, 0.0004, 0.0005, 0.0015, 0.0025, 0.1, 0.3, 1.0, 2.5, 7.7, 60.0, -0.0005,
+        -3.25, 1e300, float("inf"), float("nan"),
     ),
     "BOOLEAN": (True, False, None),
     "TIMESTAMP": (
-        datetime(1969, 12, 31, 23, 59), datetime(2024, 2, 29, 12), datetime(2024, 3, 1), None,
+        *(datetime.fromisoformat(text) for text in ("1969-12-31 23:59", "2024-02-29 12:00")), None,
     ),
     "DATE": (*DAYS * 4, *FAR_DAYS),
 }  # fmt: skip
@@ -104,7 +105,7 @@ def write_one(folder: Path) -> None:
 
 
 def write_imported(folder: Path) -> None:
-    """Build a warehouse from OONI measurements in its own form, and from real ones if there are."""
+    """Build a warehouse from OONI-like measurements, and from real ones if there are any."""
     source = folder.parent / "source"
     source.mkdir()
     rows = [
@@ -125,13 +126,10 @@ def write_empty(folder: Path) -> None:
 
 
 def _combinations(table: Table) -> list[dict[str, str]]:
+    words = _WORDS | ({"source": ("ooni_counts", "tor_users")} if table is DAILY else {})
     found: list[dict[str, str]] = [{}]
     for column in table.partitions:
-        found = [
-            known | {column.name: word}
-            for known in found
-            for word in _WORDS.get(column.name, DAYS[:2])
-        ]
+        found = [known | {column.name: word} for known in found for word in words[column.name]]
     return found
 
 

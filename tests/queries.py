@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import ibis
-import pandas as pd
 import pyarrow as pa
 
 import analysis.query
@@ -33,7 +32,7 @@ from odd_warehouse import DAYS, day_range
 Asked = ibis.Table | Any
 """An expression, or what a query that runs its own has answered."""
 
-_TARGETS: Final = ["telegram/web", "telegram/dc_pool", "é", 'a "b"', "none of them"]
+_TARGETS: Final = ["telegram/web", "telegram/dc_pool", "\u00e9", 'a "b"', "none of them"]
 _BY: Final = ("probe_cc", "target_id")
 
 
@@ -93,9 +92,9 @@ def public_queries() -> Iterator[str]:
     for info in pkgutil.iter_modules(analysis.query.__path__):
         module = importlib.import_module(f"analysis.query.{info.name}")
         for name, value in vars(module).items():
-            if inspect.isfunction(value) and value.__module__ == module.__name__:
-                if not name.startswith("_"):
-                    yield f"{info.name}.{name}"
+            is_own = inspect.isfunction(value) and value.__module__ == module.__name__
+            if is_own and not name.startswith("_"):
+                yield f"{info.name}.{name}"
 
 
 def rows(asked: Asked) -> list[tuple[Any, ...]]:
@@ -120,15 +119,15 @@ def difference(ours: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]]) -> st
 
 def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9) or (
-            one != one and other != other
-        )
+        both_none = math.isnan(one) and math.isnan(other)
+        return both_none or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
     return type(one) is type(other) and bool(one == other)
 
 
 def _order(row: tuple[Any, ...]) -> list[tuple[bool, Any]]:
-    # A float of one engine may be another's but for its last digit, so it does not decide.
-    return [(value is None, str(value)) for value in row if not isinstance(value, float)]
+    # A float of one engine may be another's but for its last digits: they come last, rounded.
+    exact = [(value is None, str(value)) for value in row if not isinstance(value, float)]
+    return exact + [(False, f"{value:.6g}") for value in row if isinstance(value, float)]
 
 
 _GUIDE: Final = Path(__file__).resolve().parent.parent / "docs" / "how-to-use-a-cluster.md"

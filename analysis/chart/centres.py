@@ -171,7 +171,9 @@ def _draw_pool(layout: _Layout, pool: Sequence[Row], y: float) -> None:
         worst = min(known, key=lambda cell: (cell["members_ok"] / cell["n"], cell["date"]))
         best = max(known, key=lambda cell: (cell["members_ok"] / cell["n"], cell["date"]))
         text = f"{pool_words(worst)} at worst ({worst['date']}), {pool_words(best)} at best"
-        page.text(axis.left, y + POOL_IN / 2, text, size=7.5, bold=True)
+        if pool_words(worst) == pool_words(best):
+            text = f"{pool_words(worst)} wherever there are data"
+        page.text(axis.left + 0.04, y + POOL_IN / 2, text, size=7.5, bold=True, halo="white")
 
 
 def pool_words(cell: Row) -> str:

@@ -67,7 +67,7 @@ def onsets(
         return _draw(table, span, events, title, source, is_simulated=is_simulated)
 
 
-def _draw(  # noqa: PLR0913 - what `onsets` was given
+def _draw(
     table: pd.DataFrame,
     span: tuple[date, date],
     events: Sequence[Event],
@@ -131,7 +131,7 @@ def _draw_row(page: Sheet, axis: DayAxis, row: dict[Any, Any], y: float) -> None
     )  # fmt: skip
 
 
-def _draw_words(  # noqa: PLR0913 - a row and where it stands
+def _draw_words(
     page: Sheet, row: dict[Any, Any], y: float, when: float, shares: float, *, is_named: bool
 ) -> None:
     room = LABELS_IN - 0.1
@@ -174,7 +174,7 @@ def _evidence(row: dict[Any, Any], room: float) -> str:
             sides.append(f"n {n}")
             continue
         low, high = (100 * row[f"{side}_{end}"] for end in ("low", "high"))
-        digits = 1 if high - low < 2 else 0  # noqa: PLR2004 - per cent
+        digits = 1 if high - low < 2 else 0
         sides.append(f"{low:.{digits}f}-{high:.{digits}f}, n {n}")
     text = " → ".join(sides)
     return shortened(text, room, 7) if width_of(text, 7) > room else text
@@ -205,10 +205,10 @@ def onsets_alt_text(
     """Say the span, each row with date, interval, shares and n, and events."""
     rows = table.to_dict("records")
     n_onsets = sum(row["direction"] == "onset" for row in rows)
+    drawn = f"{n_onsets} onsets and {len(rows) - n_onsets} liftings are drawn."
     parts = [
         *(["Simulated network."] if is_simulated else []),
-        f"When blocking began and ended, {span[0]} to {span[1]}: "
-        f"{n_onsets} onsets and {len(rows) - n_onsets} liftings are drawn.",
+        f"When blocking began and ended, {span[0]} to {span[1]}: {drawn}",
     ]
     for row in rows:
         doubt = "doubtful " if row["is_doubtful"] else ""

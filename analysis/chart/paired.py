@@ -38,7 +38,10 @@ class Words(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One day, or several from it on. ``share`` is None where nothing was measured, ``users`` where none are told."""
+    """One day, or several from it on.
+
+    ``share`` is None where nothing was measured, ``users`` where none are told.
+    """
 
     day: date
     n: int
@@ -145,9 +148,10 @@ def two_series_alt_text(
     first, last = points[0].day, points[-1].day + timedelta(days=step - 1)
     unit = "days" if step == 1 else f"periods of {step} days"
     is_simulated = "lab" in table.columns and bool(table["lab"].any())
+    both = f"{clean(words.blocking)} and {clean(words.circumvention)}"
     parts = [
         *(["Simulated network."] if is_simulated else []),
-        f"{clean(words.blocking)} and {clean(words.circumvention)} by {STEPS[step]} from {first} to {last}.",
+        f"{both} by {STEPS[step]} from {first} to {last}.",
     ]
     shares = [point for point in points if point.share is not None]
     if shares:

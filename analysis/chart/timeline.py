@@ -269,6 +269,8 @@ def _draw_no_data(layout: _Layout, x: float, width: float, base: float) -> None:
 def _draw_cell(layout: _Layout, cell: dict[str, Any], look: Look, base: float) -> None:
     x, end = layout.x(cell), layout.end(cell)
     middle, room = (x + end) / 2, end - x - 0.06
+    if end - x < CELL_TEXT_IN:
+        return  # the rest of a week or month at either end
     layout.seams.append((x, base))
     face = look.face if look.hatch else ""
     n_total = value(cell["n_total"])

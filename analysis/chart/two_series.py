@@ -98,10 +98,11 @@ def two_series(
     """Draw a share and a count above each other, with events and n.
 
     Args:
-        table: one row per day (or per 7 or 28 days), none left out, with `COLUMNS`: ``share`` of ``n`` between
-            ``low`` and ``high``, all three missing where ``n`` is 0; ``users`` with a band
-            from ``lower`` to ``upper``, each possibly missing (a share, if ``words`` says so).
-            ``lab``, if there is such a column, says that days are simulated.
+        table: one row per day (or per 7 or 28 days), none left out, with `COLUMNS`:
+            ``share`` of ``n`` between ``low`` and ``high``, all three missing where ``n`` is
+            0; ``users`` with a band from ``lower`` to ``upper``, each possibly missing (a
+            share, if ``words`` says so). ``lab``, if there is such a column, says that days
+            are simulated.
         events: one bar each above the panels, lines through them.
         title: a heading; by default one with the span.
         source: who measured what, for the caption.
@@ -142,7 +143,9 @@ def _draw(
     marks = event_marks.arrange(events, days, MARGIN_IN, width - MARGIN_IN)
     heading = clean(title) if title else f"Blocking and circumvention, {first} to {last}"
     heading = shortened(heading, inner, 13, bold=True)
-    lines = wrapped(" ".join(caption_of(points, source, words, [*notes, *marks.notes])), inner, 7.5, 6)
+    lines = wrapped(
+        " ".join(caption_of(points, source, words, [*notes, *marks.notes])), inner, 7.5, 6
+    )
     panels = 2 * PANEL_IN + 2 * PANEL_GAP_IN + STRIP_IN
     below = AXIS_IN + marks.key_height + len(lines) * CAPTION_LINE_IN + MARGIN_IN + 0.1
     is_simulated = "lab" in table.columns and bool(table["lab"].any())
@@ -183,7 +186,7 @@ def _draw_share(
     highest = max((point.high for point in points if point.n), default=1.0)
     scale = share_scale(highest, bottom, bottom + PANEL_IN)
     _draw_frame(page, axis, scale, percent)
-    _draw_label(page, scale.top, words.blocking, [words.interval], BLOCKING, axis.step)
+    _draw_label(page, scale.top, words.blocking, [words.interval], ink=BLOCKING, step=axis.step)
     for known, run in _runs(points, lambda point: point.share is not None):
         if not known:
             _draw_no_data(page, axis, run, bottom, PANEL_IN)
@@ -206,7 +209,7 @@ def _draw_users(
     is_known = any(point.users is not None for point in points)
     _draw_frame(page, axis, scale if is_known else scale._replace(ticks=()), write)
     band_words = [words.band] if words.is_share else [words.band, "(log scale)"]
-    _draw_label(page, scale.top, words.circumvention, band_words, CIRCUMVENTION, axis.step)
+    _draw_label(page, scale.top, words.circumvention, band_words, ink=CIRCUMVENTION, step=axis.step)
     for known, run in _runs(points, lambda point: point.has_band):
         if known:
             band = [(p.day, p.lower or 0.0, p.upper or 0.0) for p in run]
@@ -242,8 +245,8 @@ def _draw_frame(page: Sheet, axis: _Cells, scale: Scale, write: Callable[[float]
     page.line((axis.left,) * 2, (scale.bottom, scale.top), colour=RULE, width=0.8, dash="-")
 
 
-def _draw_label(  # noqa: PLR0913 - what a label says, and where
-    page: Sheet, top: float, name: str, band: Sequence[str], ink: Ink, step: int
+def _draw_label(
+    page: Sheet, top: float, name: str, band: Sequence[str], *, ink: Ink, step: int
 ) -> None:
     room = LABELS_IN - 0.55
     y = top - 0.08

@@ -14,11 +14,13 @@ def typed(answer: pa.Table, expression: ibis.Table) -> pa.Table:
     columns = [
         column.cast(field.type) for column, field in zip(answer.columns, schema, strict=True)
     ]
-    return pa.table(columns, schema=pa.schema([field.with_nullable(True) for field in schema]))
+    return pa.table(
+        columns, schema=pa.schema([field.with_nullable(nullable=True) for field in schema])
+    )
 
 
 def frame(answer: pa.Table, expression: ibis.Table) -> Any:
-    """Return a typed answer in pandas, as DuckDB's engine does: integers stay exact beside nulls."""
+    """Return a typed answer in pandas as Ibis's DuckDB engine does: integers stay exact."""
     columns = {
         name: column.to_pylist() if column.null_count else column.to_pandas()
         for name, column in zip(answer.column_names, answer.columns, strict=True)

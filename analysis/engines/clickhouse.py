@@ -8,6 +8,7 @@ more client to install; its compiler, which makes the text, is used here.
 import shutil
 import tempfile
 import weakref
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -38,9 +39,9 @@ SETTINGS: Final = {
 """What makes ClickHouse answer as SQL says; each query brings them along."""
 
 
-class _Types(ClickHouseType):  # type: ignore[misc] - Ibis ships no types
+class _Types(ClickHouseType):  # type: ignore[misc]  # Ibis ships no types
     @classmethod
-    def _from_ibis_Date(cls, _: dt.Date) -> sge.DataType:
+    def _from_ibis_Date(cls, _: dt.Date) -> sge.DataType:  # noqa: N802 - Ibis's names
         # Its Date begins in 1970 and ends in 2149; others are silently moved there.
         return sge.DataType(this=sge.DataType.Type.DATE32)
 
@@ -110,8 +111,13 @@ class _Chdb(SQLBackend):  # type: ignore[misc]
 
     def _answer(self, expr: ibis.Expr, **kwargs: Any) -> pa.Table:
         table = expr.as_table()
-        # Not as "ArrowTable": after a query that failed, the next would be cut short.
-        answer = self.con.query(self.compile(table, **kwargs), "ArrowStream")
+        sql = self.compile(table, **kwargs)
+        try:
+            answer = self.con.query(sql, "ArrowStream")
+        except Exception:
+            # What it had written would stand before the next answer.
+            self.con.query("SELECT 1", "ArrowStream")
+            raise
         return typed(pa.ipc.open_stream(answer.bytes()).read_all(), table)
 
     def _register_in_memory_table(self, _: ops.InMemoryTable) -> None:
@@ -137,8 +143,7 @@ def open_clickhouse(folder: Path) -> dict[str, ibis.Table]:
         ModuleNotFoundError: the extra ``clickhouse`` is not installed.
         ManifestError: there is no warehouse, or its manifest cannot be read.
     """
-    import chdb  # noqa: PLC0415 - an extra
-
+    chdb: Any = import_module("chdb")  # an extra, whose functions have no types
     manifest = read_manifest(folder)
     if manifest is None:
         raise ManifestError(f"{folder}: no warehouse here (manifest.json is missing)")

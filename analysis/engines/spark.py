@@ -10,9 +10,9 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import ibis
@@ -40,7 +40,7 @@ with warnings.catch_warnings():
     Backend.register_options()
 
 
-class _Compiler(PySparkCompiler):  # type: ignore[misc] - Ibis ships no types
+class _Compiler(PySparkCompiler):  # type: ignore[misc]  # Ibis ships no types
     """Ibis's, where that one knows no function of Spark's or would cut off a number."""
 
     __slots__ = ()
@@ -120,9 +120,9 @@ _PATTERN: Final = re.compile(r"[\\{}\[\]*?]")
 
 
 def _schema(table: Table) -> StructType:
-    return PySparkType.from_ibis(
-        ibis.Schema.from_pyarrow(arrow_schema(table.all_columns)).as_struct()
-    )
+    columns = ibis.Schema.from_pyarrow(arrow_schema(table.all_columns))
+    found: StructType = PySparkType.from_ibis(columns.as_struct())
+    return found
 
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -205,6 +205,7 @@ def _end_java() -> None:
     """End what Spark keeps running for a next session, which would find its files gone."""
     gateway = SparkContext._gateway  # noqa: SLF001 - as above
     SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001
+    assert gateway is not None
     gateway.shutdown()
     # Java ends with its input.
     gateway.proc.stdin.close()

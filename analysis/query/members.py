@@ -1,5 +1,7 @@
 """Members of targets by day: which data centre of a pool works, ours and OONI's alike."""
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,8 +10,6 @@ import ibis
 from analysis.warehouse.schema import LAYERS
 
 TARGET: Final = ("source", "service_id", "target_id")
-
-_BITS: Final = {layer: 1 << number for number, layer in enumerate(LAYERS)}
 
 
 def member_totals(observations: ibis.Table) -> ibis.Table:
@@ -32,19 +32,23 @@ def member_counts(observations: ibis.Table, targets: Sequence[str]) -> ibis.Tabl
     """
     direct = _direct(observations)
     rows = direct.filter(direct.target_id.isin(list(targets)))
-    narrow = rows.select(
-        "date", *TARGET, "member", "measurement_id",
-        tried=rows.step.cases(*_BITS.items(), else_=0).cast("int64"),
-        passed=ibis.cases(
-            (rows.failure.isnull(), rows.step.cases(*_BITS.items(), else_=0)), else_=0
-        ).cast("int64"),
-    )  # fmt: skip
-    # Which steps were tried and passed fits into two numbers: a few million groups stay small.
+    passed = rows.failure.isnull()
+    flags = {
+        f"{layer}_{word}": ((rows.step == layer) & condition).cast("int64")
+        for layer in LAYERS
+        for word, condition in (("ok", passed), ("bad", ~passed))
+    }
+    narrow = rows.select("date", *TARGET, "member", "measurement_id", **flags)
+    # One of each is enough: no step has to be a row of its own in the engine's memory.
     each = narrow.group_by("date", *TARGET, "member", "measurement_id").aggregate(
-        tried=narrow.tried.bit_or(), passed=narrow.passed.bit_or()
+        **{name: narrow[name].max() for name in flags}
     )
-    is_name = (each.tried == _BITS["dns"]) & (each.passed == _BITS["dns"])
-    hosts = each.filter(~is_name).mutate(works=(each.tried == each.passed).cast("int64"))
+    others = [each[name] for name in flags if not name.startswith("dns_")]
+    is_name = (each.dns_ok == 1) & (functools.reduce(operator.add, others) == 0)
+    works = [each[f"{layer}_bad"] <= each[f"{layer}_ok"] for layer in LAYERS]
+    hosts = each.filter(~is_name).mutate(
+        works=functools.reduce(operator.and_, works).cast("int64"),
+    )
     return hosts.group_by("date", *TARGET, "member").aggregate(
         n=hosts.count().cast("int64"), n_ok=hosts.works.sum().cast("int64")
     )

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
 from analysis.dataset import Dataset
+from analysis.report.shares import over_days
 from analysis.stats.intervals import LEVEL
 from analysis.stats.multiplicity import FALSE_DISCOVERIES
 from analysis.stats.multiplicity import select as select_tests
-from analysis.views.cells import counted, with_statistics
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,9 @@ def differences(a: Dataset, b: Dataset) -> pd.DataFrame:
     (decided), ``probes_X``; ``difference`` (b - a) with ``low`` to ``high``; ``p`` (adjusted;
     NaN where a side has too little), ``words``. The largest differences come first.
     """
-    both = _side(a).merge(_side(b), how="outer", on=list(TARGETS), suffixes=("_a", "_b"))
+    both = over_days(a.judged, TARGETS).merge(
+        over_days(b.judged, TARGETS), how="outer", on=list(TARGETS), suffixes=("_a", "_b")
+    )
     both = both.sort_values(list(TARGETS), ignore_index=True)
     shown = [both[f"is_shown_{side}"].fillna(False).astype(bool).to_numpy() for side in "ab"]  # noqa: FBT003 - pandas
     enough = shown[0] & shown[1]
@@ -55,21 +57,6 @@ def differences(a: Dataset, b: Dataset) -> pd.DataFrame:
     order = np.argsort(-np.abs(np.where(enough, tested[:, 0], 0.0)), kind="stable")
     order = order[np.argsort(~enough[order], kind="stable")]
     return both.iloc[order].reset_index(drop=True)
-
-
-_OF_A_SIDE: Final = ("share", "low", "high", "n", "probes", "n_effective", "is_shown")
-
-
-def _side(dataset: Dataset) -> pd.DataFrame:
-    """Return one row per target over all days, with its share and interval."""
-    counts = counted(dataset.judged, TARGETS)
-    if counts.empty:
-        return pd.DataFrame(columns=[*TARGETS, *_OF_A_SIDE])
-    summed = [name for name in counts.columns if name not in {*TARGETS, "date", "rho"}]
-    how = {**dict.fromkeys(summed, "sum"), "rho": "first"}
-    over_days = counts.groupby(list(TARGETS), as_index=False).agg(how).drop(columns="n")
-    told = with_statistics(over_days.assign(n=over_days["decided"]))
-    return told.rename(columns={"n_probes": "probes"})[[*TARGETS, *_OF_A_SIDE]]
 
 
 def _tested(row: dict[str, Any]) -> tuple[float, float, float, float]:

@@ -1,13 +1,14 @@
 """What a dataset holds, in a sentence or two: finding, span and n."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from analysis.dataset import Dataset
 from analysis.query.found import Held, days_with, held
 from analysis.report.cut import cut
+from analysis.report.shares import over_days
 from analysis.stats.intervals import jeffreys
 
-MAX_NAMES = 3
+MAX_NAMES: Final = 3
 
 
 class Headline(NamedTuple):
@@ -23,7 +24,7 @@ def headline(dataset: Dataset) -> Headline:
     sources = tuple(held(dataset.judged))
     said = []
     for source in sources:
-        of = _ours(dataset, source) if source.source == "reachwatch" else _theirs(source)
+        of = _ours(dataset, source) if source.source == "reachwatch" else _theirs(dataset, source)
         said.append(of)
     return Headline(tuple(said), any(source.lab_n for source in sources), sources)
 
@@ -36,8 +37,12 @@ def counted(n: int, noun: str) -> str:
 def share_words(failing: int, n: int) -> str:
     """Return a share with its interval: 12.3 % (95 % interval 10.1 to 14.9 %)."""
     found = jeffreys(failing, n)
-    share, low, high = (100 * float(value) for value in (found.share, found.low, found.high))
-    return f"{share:.1f} % (95 % interval {low:.1f} to {high:.1f} %)"
+    return interval_words(float(found.share), float(found.low), float(found.high))
+
+
+def interval_words(share: float, low: float, high: float) -> str:
+    """Return a share and its interval in per cent."""
+    return f"{100 * share:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def _span(source: Held) -> str:
@@ -61,14 +66,16 @@ def _ours(dataset: Dataset, source: Held) -> str:
     return f"{finding}, {_span(source)}, {counted(source.n_runs, 'run')}."
 
 
-def _theirs(source: Held) -> str:
+def _theirs(dataset: Dataset, source: Held) -> str:
     measured = (
-        f"{counted(source.n, 'measurement')} by OONI in {counted(source.n_networks, 'network')}, "
+        f"{counted(source.n, 'result')} by OONI in {counted(source.n_networks, 'network')}, "
         f"{_span(source)}"
     )
     if not source.decided:
         return f"{measured}: none of them says whether it works."
+    judged = dataset.judged
+    row = over_days(judged.filter(judged.source == source.source), ["source"]).iloc[0]
     return (
         f"{measured}: {source.failing:,} of {source.decided:,} fail, "
-        f"{share_words(source.failing, source.decided)}, cause unclear."
+        f"{interval_words(row['share'], row['low'], row['high'])}, cause unclear."
     )

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Final, NamedTuple
 
 import jinja2
@@ -37,7 +38,7 @@ _ROWS: Final = (MAX_ROWS, 100, 50, 20, 10)
 
 
 class Plan(NamedTuple):
-    """How much is shown: rows of each table, and charts, counted from the first."""
+    """How much is shown: rows of each table, and sections with charts, from the first on."""
 
     rows: int
     charts: int
@@ -70,9 +71,13 @@ class Page:
         return is_overview and self.told is None and bool(self.headlines[0][1].sources)
 
     @property
-    def n_charts(self) -> int:
-        """Charts drawn."""
-        return sum(part.drawing is not None for section in self.sections for part in section.parts)
+    def charts(self) -> list[list[str]]:
+        """Names of the charts of each section; those of a comparison stay or go together."""
+        found = [
+            [part.name for part in section.parts if part.drawing is not None]
+            for section in self.sections
+        ]
+        return [names for names in found if names]
 
 
 def compose(
@@ -157,7 +162,7 @@ def _own_failures(side: str, dataset: Dataset, number: int) -> Section:
 
 def fitted(page: Page, most: int = MAX_BYTES) -> str:
     """Return the HTML of at most ``most`` bytes: fewer rows, then fewer charts, then no rows."""
-    charts = page.n_charts
+    charts = len(page.charts)
     plans = [Plan(rows, charts) for rows in _ROWS]
     plans += [Plan(_ROWS[-1], fewer) for fewer in range(charts - 1, -1, -1)]
     text = ""
@@ -191,15 +196,18 @@ def _style() -> tuple[Markup, str]:
 
 def _html(page: Page, plan: Plan) -> str:
     style, style_hash = _style()
-    names = [
-        part.name for section in page.sections for part in section.parts if part.drawing is not None
-    ]
+    drawn = frozenset(chain.from_iterable(page.charts[: plan.charts]))
+    letters: dict[str, Markup] = {}
+    for part in chain.from_iterable(section.parts for section in page.sections):
+        if part.drawing is not None and part.name in drawn:
+            letters.update(part.drawing.letters)
     template = _environment().get_template("report.html")
     return template.render(
         page=page,
         style=style,
         style_hash=style_hash,
         rows=plan.rows,
-        drawn=frozenset(names[: plan.charts]),
+        drawn=drawn,
+        letters=[letters[name] for name in sorted(letters)],
         limit_kb=MAX_BYTES // 1000,
     )

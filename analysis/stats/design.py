@@ -74,7 +74,7 @@ is measured, by whom, shifts from week to week. So shifts below 3 standard devia
 days are not looked for, and the rate is one in 27 years of the model's own noise, because the
 model does not know fashions among volunteers. For the same reason few alarms are simulated."""
 
-TARGET_BY_DAY: Final = Design(warm_up=14, settle=5, memory=240, simulated_alarms=20)
+TARGET_BY_DAY: Final = Design(warm_up=14, settle=5, memory=240, simulated_alarms=12)
 """One target in one network, per day: few measurements, and a block shows in most of them."""
 
 

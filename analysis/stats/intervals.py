@@ -152,7 +152,7 @@ def by_probe(
 _LOG_P: Final = (-3.0, -1.5, 0.0)
 """Decimal logarithms of the p-value that probes are alike."""
 
-_OUTSIDE: Final = (0.5, 0.8, 1.8)
+_OUTSIDE: Final = (0.5, 0.8, 2.4)
 """At those, by how much what lies outside the interval is changed, of eight probes or fewer."""
 
 
@@ -170,7 +170,9 @@ def _calibrated(level: float, failed: Floats, total: Floats) -> float:
     pearson = ((failed - total * share) ** 2 / (total * share * (1 - share))).sum()
     p = max(float(stats.chi2.sf(pearson, groups - 1)), 1e-3) if groups > 1 else 1.0
     factor = float(np.interp(np.log10(p), _LOG_P, _OUTSIDE))
-    if factor < 1:
-        # Many probes show how much they differ, and need less of it.
-        factor = 1 - (1 - factor) * np.sqrt(8 / max(groups, 8))
-    return 1 - (1 - level) * factor
+    # Many probes show how much they differ, and need less of it; of few measurements each, the
+    # test shows little.
+    few = 8 / max(groups, 8)
+    told = min((total.sum() / groups - 1) / 8, 1.0)
+    factor = 1 + (factor - 1) * (few * told if factor > 1 else np.sqrt(few))
+    return float(1 - (1 - level) * factor)

@@ -96,18 +96,16 @@ def sparse_change_points(
     search = ruptures.Pelt(custom_cost=_Binomial(dispersion), min_size=MIN_CELLS, jump=jump)
     ends = search.fit(signal).predict(pen=_PENALTY * np.log(at.size))
     edges = _refined(np.cumsum(signal, axis=0), [0, *ends], jump)
-    if len(edges) < 3:  # noqa: PLR2004 - one segment, no change
+    if len(edges) < 3:
         return []
-    segments = [_segment(at, signal, one, two, k.size, level) for one, two in pairwise(edges)]
+    segments = [_segment(at, signal, edge, k.size, level) for edge in pairwise(edges)]
     found = []
     for number, (before, after) in enumerate(pairwise(segments)):
         inner = slice(edges[number], edges[number + 2])
         cut = edges[number + 1]
         first, last = _dates(signal[inner], cut - inner.start, rho, rng, level)
         gap = int(at[inner.start + first - 1]) + 1
-        found.append(
-            ChangePoint(after.start, gap, int(at[inner.start + last]), before, after)
-        )
+        found.append(ChangePoint(after.start, gap, int(at[inner.start + last]), before, after))
     return found
 
 
@@ -125,9 +123,10 @@ def _refined(sums: Floats, edges: list[int], jump: int) -> list[int]:
     return found
 
 
-def _segment(  # noqa: PLR0913 - places and what lies at them
-    at: NDArray[np.int64], signal: Floats, start: int, stop: int, size: int, level: float
+def _segment(
+    at: NDArray[np.int64], signal: Floats, edges: tuple[int, int], size: int, level: float
 ) -> Segment:
+    start, stop = edges
     k, n = signal[start:stop].T
     # Cells, not measurements, are what repeats independently.
     found = by_probe(k, n, level)

@@ -52,7 +52,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:  # noqa: ARG0
     summed = _summed(pool.drop(columns="most"), by[:1])
     pools = dense(binned(summed, by[:1], period), by[:1], period, first, last)
     pools = pools.assign(most=pools["target_id"].map(most), lab=pools["lab_n"] > 0)
-    title = f"Which data centres work, {first} to {last}"
+    title = f"Which data centres and hosts work, {first} to {last}"
     source = _source(dataset, pool, n_left_out)
     if period != "day":
         source += f"; the columns are {period}s, not days"

@@ -5,7 +5,6 @@ else the share of our runs in which some way around worked.
 """
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -95,10 +94,10 @@ def _sources(dataset: Dataset) -> _Sources:
     judged = judged.assign(n=judged["decided"], lab=judged["lab_n"] > 0)
     if not users.empty:
         if set(daily["probe_cc"]) & set(users["probe_cc"]) or judged.empty:
-            return _Sources(daily, users, Words("Share failing"),
-                            "OONI's daily counts of all tests; Tor Metrics, direct users")  # fmt: skip
-        return _Sources(judged, users, Words("Share failing"),
-                        "verdicts and OONI's measurements; Tor Metrics, direct users")  # fmt: skip
+            source = "OONI's daily counts of all tests; Tor Metrics, direct users"
+            return _Sources(daily, users, Words("Share failing"), source)
+        source = "verdicts and OONI's measurements; Tor Metrics, direct users"
+        return _Sources(judged, users, Words("Share failing"), source)
     ways = _frame(ways_by_day(dataset.verdicts))
     worked = jeffreys(ways["n_worked"], ways["n"])
     ways = ways.assign(users=worked.share, lower=worked.low, upper=worked.high)
@@ -198,9 +197,10 @@ def _association_words(found: Association | None, words: Words, n_days: int) -> 
     is_seen = found.low[best] > 0 or found.high[best] < 0
     span = f"the last {_MOST_DAYS} days" if n_days > _MOST_DAYS else "these days"
     return (
-        f"Over {span}, without trend and week, the highest correlation is with {words.circumvention} "
-        f"{when}: {found.correlation[best]:.2f} (95 % interval over all lags to {MAX_LAG} days "
-        f"{found.low[best]:.2f} to {found.high[best]:.2f}, {found.n_pairs[best]} pairs of days), "
+        f"Over {span}, without trend and week, the highest correlation is with "
+        f"{words.circumvention} {when}: {found.correlation[best]:.2f} (95 % interval over all "
+        f"lags to {MAX_LAG} days {found.low[best]:.2f} to {found.high[best]:.2f}, "
+        f"{found.n_pairs[best]} pairs of days), "
         f"{'' if is_seen else 'not to be told from none; '}an association, not a cause."
     )
 

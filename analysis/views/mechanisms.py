@@ -136,8 +136,9 @@ def _with_patterns(
 
 
 def _source(dataset: Dataset, counts: pd.DataFrame, panels: pd.DataFrame) -> str:
-    networks = dataset.judged.select("probe_cc", "probe_asn").distinct().to_pyarrow().to_pylist()
-    drawn = counts.merge(panels)
+    judged, drawn = dataset.judged, counts.merge(panels)
+    own = judged.filter(judged.target_id.isin(sorted(set(panels["target_id"]))))
+    networks = own.select("probe_cc", "probe_asn").distinct().to_pyarrow().to_pylist()
     by_source = {str(name): int(n) for name, n in drawn.groupby("source")["n"].sum().items()}
     places = [(row["probe_cc"], row["probe_asn"]) for row in networks]
     words = source_words(by_source, places, "result")

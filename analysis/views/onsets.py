@@ -1,7 +1,6 @@
 """When blocking began and ended, of every series, from verdicts, measurements or daily counts."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,24 +18,39 @@ from analysis.query.onsets import counts_by_day
 from analysis.stats.design import DAILY
 from analysis.views.sources import counted, network_words, source_words
 
+DAILY_SERIES: Final = ("source", "probe_cc")
+
 MAX_ROWS: Final = 12
 """More letters than their rows hold would make the file larger than a report can carry."""
 
 
-def found_in(dataset: Dataset, events: Sequence[Event] = ()) -> list[Onsets]:
+def found_in(
+    dataset: Dataset,
+    events: Sequence[Event] = (),
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> list[Onsets]:
     """Find onsets in what was measured network by network, and in daily counts of countries.
 
-    One result each, of those that there are data for.
+    One result each, of those that there are data for. ``progress`` is told how many series were
+    searched, of how many.
 
     Raises:
         NoDataError: neither decides anything, or they span too many days.
     """
+    return _found(judged_counts(dataset), daily_counts(dataset), events, progress)
+
+
+def _found(
+    judged: pd.DataFrame,
+    daily: pd.DataFrame,
+    events: Sequence[Event],
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> list[Onsets]:
     found = []
-    judged, daily = judged_counts(dataset), daily_counts(dataset)
     if not judged.empty:
-        found.append(find(judged, NETWORKS, events))
+        found.append(find(judged, NETWORKS, events, progress=progress))
     if not daily.empty:
-        found.append(find(daily, ("source", "probe_cc"), events, design=DAILY))
+        found.append(find(daily, DAILY_SERIES, events, design=DAILY, progress=progress))
     if not found:
         raise NoDataError("no verdict or measurement that decides anything, and no daily counts")
     return found
@@ -64,28 +78,26 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     Raises:
         NoDataError: no data, or no change in them.
     """
-    found = found_in(dataset, events)
-    rows = [row for one in found for row in _rows(one)]
-    counts = [judged_counts(dataset), daily_counts(dataset)]
-    days = [day for part in counts if not part.empty for day in (part["date"].min(), part["date"].max())]
+    counts = judged_counts(dataset), daily_counts(dataset)
+    found = _found(*counts, events)
+    rows = [row for number, one in enumerate(found, 1) for row in _rows(one, number)]
+    days = [day for part in counts for day in part["date"]]
     span = min(days), max(days)
     n_series = sum(one.n_series for one in found)
     if not rows:
         raise NoDataError(
-            f"no onset or lifting stands out in {n_series:,} series "
-            f"from {span[0]} to {span[1]}"
+            f"no onset or lifting stands out in {n_series:,} series from {span[0]} to {span[1]}"
         )
     drawn = _largest(rows)
     is_simulated = not counts[0].empty and bool((counts[0]["lab_n"] > 0).any())
     title = f"When blocking began and ended, {span[0]} to {span[1]}"
-    source = _source(counts, found, len(rows) - len(drawn))
+    has_several = any(row["n_series"] > 1 for row in drawn)
+    source = _source(counts, found, len(rows) - len(drawn), has_several=has_several)
     frame = pd.DataFrame(drawn, dtype=object)
     return Drawn(
         name="onsets",
         title=title,
-        figure=onsets(
-            frame, span, events, title=title, source=source, is_simulated=is_simulated
-        ),
+        figure=onsets(frame, span, events, title=title, source=source, is_simulated=is_simulated),
         alt=onsets_alt_text(frame, span, events, is_simulated=is_simulated),
         table=_table(found),
         caption="A row is a change of one series: date with the 95 % interval that a bootstrap "
@@ -95,7 +107,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     )
 
 
-def _rows(found: Onsets) -> list[dict[str, Any]]:
+def _rows(found: Onsets, number: int) -> list[dict[str, Any]]:
     """Return a row for each event: its only series' numbers, or medians over its series."""
     rows = []
     for event in found.events.to_dict("records"):
@@ -114,7 +126,8 @@ def _rows(found: Onsets) -> list[dict[str, Any]]:
                 }
         n_series = int(event["n_series"])
         row["n_series"] = n_series
-        row["label"] = _label(row) if n_series == 1 else f"{event['country']}: {n_series} series"
+        together = f"{event['country']}: {n_series} series (event {number}.{event['event'] + 1})"
+        row["label"] = _label(row) if n_series == 1 else together
         row["detail"] = event["near"] and f"near: {event['near']}"
         if row["method"] == "volume":
             row["detail"] = "measuring began" + (f"; {row['detail']}" if row["detail"] else "")
@@ -144,7 +157,9 @@ def _largest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     )
 
 
-def _source(counts: Sequence[pd.DataFrame], found: Sequence[Onsets], n_more: int) -> str:
+def _source(
+    counts: Sequence[pd.DataFrame], found: Sequence[Onsets], n_more: int, *, has_several: bool
+) -> str:
     judged, daily = counts
     parts = []
     if not judged.empty:
@@ -153,12 +168,16 @@ def _source(counts: Sequence[pd.DataFrame], found: Sequence[Onsets], n_more: int
         parts.append(source_words(by_source, networks, "measurement"))
     if not daily.empty:
         countries = ", ".join(sorted(daily["probe_cc"].unique())[:8])
-        parts.append(f"{int(daily['decided'].sum()):,} measurements in OONI's daily counts ({countries})")
+        parts.append(
+            f"{int(daily['decided'].sum()):,} measurements in OONI's daily counts ({countries})"
+        )
     n_series = sum(one.n_series for one in found)
     words = f"{'; '.join(parts)}; {n_series:,} series tested"
     n_left_out = sum(one.n_left_out for one in found)
     if n_left_out:
         words += f", {n_left_out} of them not searched for want of time"
+    if has_several:
+        words += "; of several series, the median share and the lowest to highest bound"
     if n_more:
         words += f"; {counted(n_more, 'more row')} in the table"
     return words
@@ -172,17 +191,17 @@ _HEADINGS: Final = (
 
 def _table(found: Sequence[Onsets]) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
-    for number, one in enumerate(found):
-        for row in one.changes.to_dict("records"):
-            rows.append(
-                (
-                    _label(row), row["direction"], str(row["date"]), interval_words(row),
-                    str(row["detected"] or "none"), _share(row, "before"), f"{row['n_before']:,}",
-                    _share(row, "after"), f"{row['n_after']:,}", _number(row["n_effective"], ",.0f"),
-                    _number(row["p_adjusted"], ".2g"), row["method"], row["notes"], row["near"],
-                    f"{number + 1}.{row['event'] + 1}",
-                )
-            )  # fmt: skip
+    for number, one in enumerate(found, 1):
+        rows += [
+            (
+                _label(row), row["direction"], str(row["date"]), interval_words(row),
+                str(row["detected"] or "none"), _share(row, "before"), f"{row['n_before']:,}",
+                _share(row, "after"), f"{row['n_after']:,}", _number(row["n_effective"], ",.0f"),
+                _number(row["p_adjusted"], ".2g"), row["method"], row["notes"], row["near"],
+                f"{number}.{row['event'] + 1}",
+            )
+            for row in one.changes.to_dict("records")
+        ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(_HEADINGS), dtype=object)
 
 

@@ -81,7 +81,8 @@ def _rows(path: Path) -> Iterator[list[dict[str, Any]] | Fault]:
             if found:
                 place = found[0]["date"], found[0]["probe_cc"]
                 if place in seen:
-                    raise ValueError(f"{place[0]} of {place[1]} once more")
+                    yield Fault(path, number, f"{place[0]} of {place[1]} once more")
+                    continue
                 seen.add(place)
                 yield found
         except (ValueError, csv.Error, StopIteration) as error:

@@ -21,9 +21,13 @@ This page is written by `python -m analysis.warehouse.document > docs/tables.md`
   seconds of the start are not kept, nor what OONI concluded.
 - Ways around a block are left out unless the warehouse was built with them.
 - The same measurement in two files is one measurement: the one that came first.
+- Files of a month grow in number as data come late, and are put together now and then.
+- Which network, company or country an address belongs to is no column: that takes a database
+  which is not ours to pass on. Join one on `address`, `answers` or `probe_asn`.
 - `manifest.json` lists the files that were imported (name, size, SHA-256, how many lines were
-  bad) and the Parquet files that count. It is replaced last: a reader that goes by file names
-  alone can see a partition twice in the moment before old files go.
+  bad, how many rows about ways around were left out) and the Parquet files that count. It is
+  replaced last: a reader that goes by file names alone can see rows twice in the moment before
+  old files go.
 """
 
 _CLASSES: Final = """## Classes of failures

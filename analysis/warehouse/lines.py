@@ -7,6 +7,7 @@ not the file. Bounded: at most one line's limit and a few blocks are in memory.
 import io
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -21,6 +22,7 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 _CHUNK_BYTES: Final = 1024 * 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_STEPS: Final = (_CHUNK_BYTES, 4096, 1)
 _GZIP_WINDOW: Final = 31
 """zlib's code for a stream with gzip header and trailer."""
 
@@ -168,13 +170,29 @@ class Source:
             self._damage = "the gzip stream ends early"
 
     def _unzstd(self, head: bytes, file: BinaryIO) -> Iterator[bytes]:
-        raw = _Chained(head, self._rest(file))
-        try:
-            with pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd") as stream:
-                while block := stream.read(_CHUNK_BYTES):
-                    yield block
-        except (OSError, pa.ArrowException) as error:
-            self._damage = f"damaged zstd: {str(error).splitlines()[0][:100]}"
+        """Decompress frame after frame (RFC 8878).
+
+        A read that meets damage gives nothing of what came before it, so from there on the
+        file is read again in smaller steps, the last of one byte.
+        """
+        done = 0
+        rest = self._rest(file)
+        for step in _ZSTD_STEPS:
+            raw = _Chained(head, rest)
+            try:
+                with pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd") as stream:
+                    left = done
+                    while left:
+                        left -= len(stream.read(min(left, _CHUNK_BYTES)))
+                    while block := stream.read(step):
+                        done += len(block)
+                        yield block
+            except (OSError, pa.ArrowException) as error:
+                self._damage = f"damaged zstd: {str(error).splitlines()[0][:100]}"
+            else:
+                return
+            file.seek(0)
+            head, rest = b"", iter(partial(file.read, _CHUNK_BYTES), b"")
 
 
 class _Chained(io.RawIOBase):

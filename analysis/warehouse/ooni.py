@@ -24,8 +24,15 @@ from analysis.warehouse.stage import Stage, literal
 from analysis.warehouse.summary_sql import summary_sql
 
 _MAX_SPLITS: Final = 200
-"""Reads spent on one day's lines to find those that only the engine refuses; no such line is
+"""Reads spent on one file's lines to find those that only the engine refuses; no such line is
 known. What is not found within is refused together: a hostile file costs seconds."""
+
+_MIN_BYTES: Final = 100
+"""A shorter line cannot hold what a measurement needs."""
+
+_MAX_BAD: Final = 1_000_000
+"""Lines of one file that are seen to be bad at once, seconds' worth of them; a few kilobytes
+unpack to a thousand times more."""
 
 _Line = tuple[bytes, Marked]
 
@@ -57,19 +64,27 @@ class Importer:
         self._paths.append(path)
         self._source_files.append(source_file)
         source = Source(path, self._fault)
-        number = 0
+        number = n_bad = 0
         for block in source.blocks():
+            if not block.strip():
+                # Blank lines unpack from nothing by the million.
+                number += block.count(b"\n")
+                continue
             for line in block.split(b"\n")[:-1]:
                 number += 1
-                if line[:1] != b"{":
-                    line = line.strip()  # noqa: PLW2901 - rare
-                    if line[:1] != b"{":
-                        if line:
-                            source.fault(number, problem_of(line) or "$: not on its own line")
+                if line[:1] != b"{" or len(line) < _MIN_BYTES:
+                    if not line or not (line := line.strip()):
+                        continue
+                    if problem := _problem_at_once(line):
+                        source.fault(number, problem)
+                        n_bad += 1
                         continue
                 for full in self._spool.add(file, number, line):
                     self._start(full)
             progress(source.read_bytes)
+            if n_bad > _MAX_BAD:
+                source.fault(number + 1, f"more than {_MAX_BAD} bad lines: the rest is not read")
+                break
 
     def finish(self, progress: Callable[[], None]) -> None:
         """Stage what is left."""
@@ -86,9 +101,9 @@ class Importer:
         self._pool.shutdown(cancel_futures=True)
 
     def _start(self, path: Path) -> None:
-        """Take a day's lines apart beside the reading of more.
+        """Take a month's lines apart beside the reading of more.
 
-        So few rows are one thread's work to the engine; several days at once are not.
+        So few rows are one thread's work to the engine; several files at once are not.
         """
         self._wait(self._stage.threads)
         self._running.append(self._pool.submit(self._import, path, next(self._numbers)))
@@ -177,6 +192,13 @@ class Importer:
             *self._readable(stage, path, lines[:middle], splits),
             *self._readable(stage, path, lines[middle:], splits),
         ]
+
+
+def _problem_at_once(line: bytes) -> str | None:
+    """Say what is wrong with a line that is too short, or does not begin as an object does."""
+    if line[:1] == b"{" and len(line) >= _MIN_BYTES:
+        return None
+    return problem_of(line) or "$: not on its own line"
 
 
 def _read(stage: Stage, path: Path) -> bool:

@@ -65,10 +65,8 @@ def _host_of(url: str) -> str:
 
 def _rows(name: str, also: str = "", source: str = "raw") -> str:
     rows = f"test_keys.{name}"
-    return (
-        f"(SELECT n, test_name, unnest({rows}) AS u, "
-        f"generate_subscripts({rows}, 1) AS position{also} FROM {source})"
-    )
+    columns = f"unnest({rows}) AS u, generate_subscripts({rows}, 1) AS position{also}"
+    return f"(SELECT n, test_name, {columns} FROM {source})"  # noqa: S608 - constants
 
 
 _TYPED_NULLS: Final = {
@@ -127,8 +125,7 @@ _TLS: Final = _branch(
     hostname=cut("u.server_name"),
     address="regexp_extract(left(u.address, 64), '^\\[?(.*?)\\]?:([0-9]+)$', 1)",
     port=(
-        "TRY_CAST(nullif(regexp_extract(left(u.address, 64), ':([0-9]{1,5})$', 1), '') "
-        "AS INTEGER)"
+        "TRY_CAST(nullif(regexp_extract(left(u.address, 64), ':([0-9]{1,5})$', 1), '') AS INTEGER)"
     ),
     server_name=cut("u.server_name"),
     tls_version=f"nullif({cut('u.tls_version', 16)}, '')",
@@ -204,7 +201,7 @@ _DC_CASE: Final = " ".join(f"WHEN '{ip}' THEN '{name}'" for ip, name in _DATA_CE
 
 STEPS: Final = f"""
     CREATE OR REPLACE TEMP TABLE obs AS
-    WITH steps AS ({" UNION ALL ".join((_DNS, _TCP, _TLS, _HTTP))}),
+    WITH steps AS ({_DNS} UNION ALL {_TCP} UNION ALL {_TLS} UNION ALL {_HTTP}),
     named AS (
         SELECT s.* EXCLUDE (hostname, address, failure),
             coalesce(nullif(s.hostname, ''), k.hostname) AS hostname,

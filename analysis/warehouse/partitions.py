@@ -39,8 +39,9 @@ def write_partitions(
         placed = [_place(path, warehouse / partition) for path in staged]
         # The same rows twice, which a build that was killed may have left, are one file.
         written[partition] = list(dict.fromkeys([*names, *placed]))
-    return {name: files for name, files in written.items()
-            if files != manifest.partitions.get(name, [])}
+    return {
+        name: files for name, files in written.items() if files != manifest.partitions.get(name, [])
+    }
 
 
 def _merged(

@@ -161,7 +161,11 @@ MEASUREMENTS: Final = Table(
         Column("runtime_s", "DOUBLE", "of the test"),
         Column("n_ok", "INTEGER", "members that passed every step tried, at least once each"),
         Column("n_total", "INTEGER", "members with data"),
-        Column("outcome", "VARCHAR", "`ok`, `partial`, `failed`, or `no_data`"),
+        Column(
+            "outcome",
+            "VARCHAR",
+            "`ok`, `partial` (some members, or OONI's at times only), `failed`, or `no_data`",
+        ),
         Column("failed_step", "VARCHAR", "the first step at which a member fails"),
         Column("failure", "VARCHAR", "how members fail; `mixed` if not all alike"),
         Column("failure_class", "VARCHAR", "of `failure`; `mixed` if not all alike"),

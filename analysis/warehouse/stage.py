@@ -70,19 +70,19 @@ class Stage:
 
     def keep_by_month(self, table: Table, source: str, relation: str) -> int:
         """Write rows that have ``date``, each month of them apart; return how many."""
-        rows = self.connection.sql(relation).to_arrow_table()
+        rows: pa.Table = self.connection.sql(relation).to_arrow_table()
         if not rows.num_rows:
             return 0
         days = pc.min_max(rows["date"]).as_py()
         first, last = (f"{days[name]:%Y-%m}" for name in ("min", "max"))
         if first == last:
             self.keep(table, rows, (source, first))
-            return rows.num_rows
+            return int(rows.num_rows)
         months = pc.add(pc.multiply(pc.year(rows["date"]), 100), pc.month(rows["date"]))
         for month in sorted(pc.unique(months).to_pylist()):
             own = rows.filter(pc.equal(months, month))
             self.keep(table, own, (source, f"{month // 100}-{month % 100:02}"))
-        return rows.num_rows
+        return int(rows.num_rows)
 
     def keep_steps(self, source: str, steps: str, summary: str) -> int:
         """Write the rows of two relations over ``meta`` and ``obs``; return how many steps."""

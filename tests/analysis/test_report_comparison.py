@@ -151,8 +151,8 @@ def test_a_page_compares_two_networks(whole: Dataset) -> None:
     )
     widths = re.findall(r'<svg[^>]* viewBox="0 0 (\d+) ', text)
 
-    assert "A: AS1. 120 measurements by OONI in 1 network" in text
-    assert "B: AS2. 60 measurements by OONI in 1 network" in text
+    assert "A: AS1. 120 results by OONI in 1 network" in text
+    assert "B: AS2. 60 results by OONI in 1 network" in text
     assert text.index("Differences between A and B") < text.index("<svg")
     assert "A difference can be that alone; no cause of any difference is shown here." in text
     assert len(widths) == 4

@@ -22,7 +22,7 @@ pytest.importorskip("pyspark", reason="the extra `spark` is not installed")
 if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
     pytest.skip("Spark needs Java, of which there is none", allow_module_level=True)
 
-from analysis.engines.spark import local_spark, open_spark  # noqa: E402 - needs both
+from analysis.engines.spark import local_spark, open_spark
 
 Both = tuple[Dataset, Dataset]
 
@@ -41,6 +41,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.driver.extraJavaOptions": _QUICK,
         "spark.executor.extraJavaOptions": _QUICK,
         "spark.sql.shuffle.partitions": "2",
+        # The first job waits for both workers, however busy the machine is.
+        "spark.scheduler.minRegisteredResourcesRatio": "1",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
     }
     variables, here = spark_variables(), set(Path().iterdir())
     scratch = tmp_path_factory.mktemp("scratch")
@@ -79,6 +82,7 @@ def assert_same(query: str, ours: Dataset, theirs: Dataset) -> None:
 
 def test_it_is_a_cluster(session: Any) -> None:
     """Two executors besides the driver, in processes of their own."""
+    assert session.range(0, 10, 1, 4).selectExpr("sum(id)").collect() == [(45,)]
     status = session.sparkContext._jsc.sc().getExecutorMemoryStatus()
     assert session.sparkContext.master == "local-cluster[2,1,1024]"
     assert status.size() == 3

@@ -120,6 +120,36 @@ def test_one_stratum_is_the_plain_estimator() -> None:
     assert found.tolist() == pytest.approx([intraclass_correlation(k, n)])
 
 
+def test_intervals_hold_the_truth_where_probes_repeat() -> None:
+    """Over shares, correlations and sizes, 93 to 97 of 100 intervals hold the true share."""
+    rng = np.random.default_rng(7)
+    held = []
+    for share, rho, probes, each in (
+        (0.1, 0.0, 20, 3), (0.1, 0.3, 5, 4), (0.3, 0.1, 3, 20), (0.3, 0.6, 20, 3),
+        (0.6, 0.3, 5, 4), (0.6, 0.6, 50, 5),
+    ):  # fmt: skip
+        size = (1 - rho) / max(rho, 1e-9)
+        own = rng.beta(share * size, (1 - share) * size, (2400, probes))
+        failed = rng.binomial(each, own)
+        day = np.repeat(np.arange(2400), probes)
+        # Forty series of sixty days.
+        correlation = within_strata(
+            failed.ravel(), np.full(failed.size, each), np.ones(failed.size), day // 60, day
+        )
+        counts = pd.DataFrame(
+            {
+                "decided": probes * each, "failing": failed.sum(axis=1),
+                "squares": probes * each**2, "rho": np.repeat(correlation, 60),
+                **{f"state_{state}": 0 for state in STATES},
+            }
+        )  # fmt: skip
+        found = with_statistics(counts)
+        held.append(((found["low"] <= share) & (share <= found["high"])).mean())
+
+    assert min(held) > 0.92
+    assert 0.93 < np.mean(held) < 0.97
+
+
 def test_nothing_to_compare_counts_each_probe_once() -> None:
     """Where no two probes measured twice, nothing tells how alike they are."""
     found = within_strata([0, 3], [5, 3], [1, 1], [0, 1], [0, 1])

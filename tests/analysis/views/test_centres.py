@@ -90,7 +90,7 @@ def test_a_real_measurement_has_five_data_centres(tmp_path_factory: pytest.TempP
     assert_legible(drawn.figure)
 
 
-@pytest.mark.parametrize("n_days", [1, 30, 121, 1200])
+@pytest.mark.parametrize("n_days", [1, 1200])
 def test_every_span_is_legible_and_small(n_days: int) -> None:
     """Days become weeks and months; the file stays one that a page can hold."""
     days = both(*(pool(n, str(n), {f"dc{i}": (n + i) % 7 > 0 for i in range(1, 6)})

@@ -86,7 +86,7 @@ def test_every_pattern_has_words() -> None:
     assert pattern_words("<b>") == ""
 
 
-@pytest.mark.parametrize("n_days", [1, 40, 400, 1500])
+@pytest.mark.parametrize("n_days", [1, 1500])
 def test_every_span_is_legible_and_small(n_days: int) -> None:
     """With a hostile target, gaps, and OONI beside ours."""
     name = "<script>\n\u202e" + "x" * 500

@@ -72,9 +72,9 @@ VERDICTS = st.builds(
 )
 
 
-def stored(folder: Path, lab: bool, *facts: Any, kind: str = "verdict") -> Path:
+def stored(folder: Path, *facts: Verdict, lab: bool) -> Path:
     run = msgspec.structs.replace(RUN, lab=lab, run_id=f"{int(lab):016}")
-    path = folder / f"run-{int(lab)}.{kind}.jsonl"
+    path = folder / f"run-{int(lab)}.verdict.jsonl"
     path.write_bytes(b"".join(encode_line(run, fact) for fact in facts))
     return path
 
@@ -86,7 +86,7 @@ def test_a_verdict_comes_back_as_it_was(
 ) -> None:
     """Also what is said of them in words."""
     folder = tmp_path_factory.mktemp("verdicts")
-    build([stored(folder, True, *verdicts)], folder / "w", with_ways=True, threads=1)  # noqa: FBT003
+    build([stored(folder, *verdicts, lab=True)], folder / "w", with_ways=True, threads=1)
     rows = open_tables(folder / "w")["verdicts"].to_pyarrow().to_pylist()
     back = verdicts_of(rows)
 
@@ -110,7 +110,7 @@ def test_rows_left_out_are_counted_with_their_file(tmp_path: Path) -> None:
     """Of real networks only: how the lab's censors are passed is nobody's danger."""
     ways = [verdict(), verdict(tactic="ech"), verdict(tactic="tls12")]
     for lab in (False, True):
-        stored(tmp_path, lab, *ways)
+        stored(tmp_path, *ways, lab=lab)
     built = build([tmp_path], tmp_path / "w", threads=1)
     manifest = read_manifest(tmp_path / "w")
 
