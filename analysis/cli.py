@@ -212,8 +212,11 @@ def _run(
         return _missing_extra(error)
     line = _line()
     try:
+        # Said before minutes of import, not after.
         events = events_of(args.events) if args.events else []
         dataset = load(args.paths, with_ways=args.with_ways, progress=_shown(line))
+        if args.events:
+            events = events_of(args.events, args.country or dataset.countries())
         faults = dataset.provenance.faults
         try:
             draw(dataset, events, line)

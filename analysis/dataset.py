@@ -14,8 +14,8 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from analysis.result_files import NoResultsError
 from analysis.query.judged import judged
+from analysis.result_files import NoResultsError
 from analysis.warehouse.builder import Built, Progress, build
 from analysis.warehouse.faults import Faults
 from analysis.warehouse.manifest import FILE, Entry, ManifestError, read_manifest
@@ -62,6 +62,14 @@ class Dataset:
     def judged(self) -> ibis.Table:
         """One row per run and target, ours and OONI's alike: see `analysis.query.judged`."""
         return judged(self.verdicts, self.measurements)
+
+    def countries(self) -> frozenset[str]:
+        """Return the codes of all countries that anything here is of; ``ZZ`` is unknown."""
+        found: set[str] = set()
+        for table in (self.measurements, self.verdicts, self.daily):
+            rows = table.select("probe_cc").distinct().to_pyarrow()["probe_cc"]
+            found.update(code for code in rows.to_pylist() if code)
+        return frozenset(found)
 
     def table(self, name: TableName = "verdicts") -> ibis.Table:
         """Return a table by its name.
@@ -168,12 +176,7 @@ def load(
         return _opened(found[0], with_ways=with_ways, built=None)
     folder = Path(tempfile.mkdtemp(prefix="reachwatch-"))
     try:
-        built = build(found, folder, progress, with_ways=with_ways)
-        if not built.imported:
-            raise NoResultsError(
-                f"{', '.join(map(str, found))}: no results, OONI measurements or daily counts here"
-            )
-        dataset = _opened(folder, with_ways=with_ways, built=built)
+        dataset = _imported(found, folder, progress, with_ways=with_ways)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -181,6 +184,16 @@ def load(
     engine = dataset.verdicts.get_backend()
     weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
     return dataset
+
+
+def _imported(
+    paths: list[Path], folder: Path, progress: Callable[[Progress], None], *, with_ways: bool
+) -> Dataset:
+    built = build(paths, folder, progress, with_ways=with_ways)
+    if not built.imported:
+        said = ", ".join(map(str, paths))
+        raise NoResultsError(f"{said}: no results, OONI measurements or daily counts here")
+    return _opened(folder, with_ways=with_ways, built=built)
 
 
 def _opened(folder: Path, *, with_ways: bool, built: Built | None) -> Dataset:

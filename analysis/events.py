@@ -59,13 +59,21 @@ def read_dated_events(path: Path) -> tuple[DatedEvent, ...]:
     return document.events
 
 
-def events_of(name: str) -> list[Event]:
+def events_of(name: str, countries: Collection[str] = ()) -> list[Event]:
     """Return what a chart draws: of ``telegram``, the shipped list, or of a file.
+
+    Args:
+        name: ``telegram``, or the file's name.
+        countries: those that the data are of. Of the shipped list only their events are
+            taken; all of them where none is given, or one is unknown (``ZZ``).
 
     Raises:
         BadEventsError: naming the place.
     """
-    return chart_events(telegram_events()) if name == "telegram" else read_events(Path(name))
+    if name != "telegram":
+        return read_events(Path(name))
+    known = None if not countries or "ZZ" in countries else countries
+    return chart_events(select(telegram_events(), countries=known))
 
 
 def telegram_events() -> tuple[DatedEvent, ...]:

@@ -43,14 +43,15 @@ def drawn(kind: str, data: Dataset | Frame, *, events: Events = None) -> "Drawn"
         KeyError: there is no such chart.
         NoDataError, TypeError, BadEventsError: as `Chart`.
     """
-    return view(kind, as_dataset(data), _events(events))
+    dataset = as_dataset(data)
+    return view(kind, dataset, _events(events, dataset))
 
 
-def _events(events: Events) -> list[Event]:
+def _events(events: Events, dataset: Dataset) -> list[Event]:
     if events is None:
         return []
     if isinstance(events, str | Path):
-        return events_of(str(events))
+        return events_of(str(events), dataset.countries())
     drawable = [event for event in events if isinstance(event, Event)]
     dated = [event for event in events if isinstance(event, DatedEvent)]
     return sorted([*drawable, *chart_events(dated)], key=lambda event: (event.date, event.label))

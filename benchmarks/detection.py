@@ -16,7 +16,7 @@ import os
 import sys
 from datetime import date, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import orjson
@@ -187,7 +187,8 @@ def limit_h(base: float, share: float, rng: np.random.Generator) -> float:
 def detection(n_series: int, rng: np.random.Generator) -> list[bool]:
     print(f"\nonline, {RATE} measurements an hour, {n_series} series each")
     held = []
-    started, cells = perf_counter(), 0
+    # Time of the processor: others may share the machine.
+    started, cells = process_time(), 0
     for base in (0.01, 0.05, 0.1):
         alarms = hours = 0
         for seed in range(n_series):
@@ -220,7 +221,7 @@ def detection(n_series: int, rng: np.random.Generator) -> list[bool]:
                 f"    share {share:5.1%}: onset after {np.median(delays):4.1f} h (90 %:"
                 f" {late:.0f} h; limit {limit:.0f} h), lifting after {np.median(lifted):.0f} h"
             )
-    took = perf_counter() - started
+    took = process_time() - started
     scaled = took / cells * 2e6
     held.append(scaled <= 60)
     print(f"  1000 series of 2000 cells: {scaled:.0f} s on one core")
