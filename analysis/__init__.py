@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from analysis.notebook import circumvention as circumvention
     from analysis.notebook import coverage as coverage
     from analysis.notebook import drawn as drawn
+    from analysis.notebook import find_onsets as find_onsets
     from analysis.notebook import heatmap as heatmap
     from analysis.notebook import layers as layers
     from analysis.notebook import mechanisms as mechanisms
@@ -47,7 +48,8 @@ _HOMES: Final = {
     "analysis.drawn": ("Drawn", "NoDataError"),
     "analysis.events": ("BadEventsError", "telegram_events"),
     "analysis.notebook": (
-        "centres", "circumvention", "coverage", "drawn", "heatmap", "layers", "mechanisms",
+        "centres", "circumvention", "coverage", "drawn",
+        "find_onsets", "heatmap", "layers", "mechanisms",
         "onsets", "speed", "timeline", "ways", "world",
     ),
     "analysis.result_files": ("NoResultsError",),

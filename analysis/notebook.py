@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.drawn import Drawn
+    from analysis.onset_search import Onsets
 
 Events = str | Path | Sequence[Event] | Sequence[DatedEvent] | None
 """``"telegram"`` for the shipped list, a file of events, events themselves, or none."""
@@ -45,6 +46,19 @@ def drawn(kind: str, data: Dataset | Frame, *, events: Events = None) -> "Drawn"
     """
     dataset = as_dataset(data)
     return view(kind, dataset, _events(events, dataset))
+
+
+def find_onsets(data: Dataset | Frame, *, events: Events = None) -> "list[Onsets]":
+    """Find when blocking began and ended, as tables: networks' series, and countries' by day.
+
+    Raises:
+        NoDataError: nothing that decides anything.
+        TypeError, BadEventsError: as `Chart`.
+    """
+    from analysis.views.onsets import found_in  # noqa: PLC0415 - half a second of scipy
+
+    dataset = as_dataset(data)
+    return found_in(dataset, _events(events, dataset))
 
 
 def _events(events: Events, dataset: Dataset) -> list[Event]:

@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from analysis.onsets import find
+from analysis.onset_search import find
 from analysis.stats.design import DAILY, HOURLY, alarm_threshold
 from analysis.stats.intervals import by_probe, jeffreys
 from analysis.stats.levels import Level, log_ratio

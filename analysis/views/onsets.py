@@ -11,7 +11,7 @@ from analysis.chart.onsets import interval_words, onsets, onsets_alt_text
 from analysis.chart.scale import percent
 from analysis.dataset import Dataset
 from analysis.drawn import Drawn, NoDataError
-from analysis.onsets import Onsets, find
+from analysis.onset_search import Onsets, find
 from analysis.query.grid import cells
 from analysis.query.judged import NETWORKS
 from analysis.query.onsets import counts_by_day

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probe.cli.main import main
 from probe.cli.machine_options import KINDS
+from probe.cli.main import main
 from probe.cli.timers import MARK, Job, timer
 
 WORDS = ("/opt/x y/python", "-m", "probe.cli.main", "check", 'a "b" 100% $HOME', "it's", "\\")

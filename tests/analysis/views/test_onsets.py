@@ -12,7 +12,7 @@ from analysis.chart.events import Dated, Event
 from analysis.chart.style import save_svg
 from analysis.dataset import load
 from analysis.drawn import Drawn, NoDataError
-from analysis.onsets import Onsets, find
+from analysis.onset_search import Onsets, find
 from analysis.views.onsets import MAX_ROWS, found_in, view
 from legible import assert_legible, words_of
 from small_tables import dataset_of, day, measured
