@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from analysis.notebook import centres as centres
     from analysis.notebook import circumvention as circumvention
     from analysis.notebook import coverage as coverage
-    from analysis.notebook import drawn as drawn
+    from analysis.notebook import draw as draw
     from analysis.notebook import find_onsets as find_onsets
     from analysis.notebook import heatmap as heatmap
     from analysis.notebook import layers as layers
@@ -48,7 +48,7 @@ _HOMES: Final = {
     "analysis.drawn": ("Drawn", "NoDataError"),
     "analysis.events": ("BadEventsError", "telegram_events"),
     "analysis.notebook": (
-        "centres", "circumvention", "coverage", "drawn",
+        "centres", "circumvention", "coverage", "draw",
         "find_onsets", "heatmap", "layers", "mechanisms",
         "onsets", "speed", "timeline", "ways", "world",
     ),

@@ -37,7 +37,7 @@ class Chart(Protocol):
         """Return the figure; show it, or save it with ``figure.savefig``."""
 
 
-def drawn(kind: str, data: Dataset | Frame, *, events: Events = None) -> "Drawn":
+def draw(kind: str, data: Dataset | Frame, *, events: Events = None) -> "Drawn":
     """Draw a chart and return it with its words and the table that it was drawn from.
 
     Raises:
@@ -72,12 +72,12 @@ def _events(events: Events, dataset: Dataset) -> list[Event]:
 
 
 def _chart(kind: str) -> Chart:
-    def draw(data: Dataset | Frame, *, events: Events = None) -> "Figure":
-        return drawn(kind, data, events=events).figure
+    def chart(data: Dataset | Frame, *, events: Events = None) -> "Figure":
+        return draw(kind, data, events=events).figure
 
-    draw.__name__ = draw.__qualname__ = kind
-    draw.__doc__ = f"Draw {KINDS[kind]}; see `Chart`."
-    return draw
+    chart.__name__ = chart.__qualname__ = kind
+    chart.__doc__ = f"Draw {KINDS[kind]}; see `Chart`."
+    return chart
 
 
 timeline = _chart("timeline")

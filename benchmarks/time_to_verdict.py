@@ -54,7 +54,8 @@ def check(scenario: Scenario, seed: int) -> tuple[float, int]:
     scenario = scenario.without_ways()
     with middlebox_stage(scenario, line_of(scenario, cell), seed, authorities) as stage:
         words = [sys.executable, "-m", "probe.cli.main", "check", stage.targets]
-        words += ["--results", stage.results, "-f", "json", "-q", "--seed", str(seed)]
+        words += ["--results", stage.results, "-f", "json", "-q", "--yes"]
+        words += ["--seed", str(seed)]
         started = monotonic()
         done = stage.run_client(words, timeout_s=120)
         seconds = monotonic() - started

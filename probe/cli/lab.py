@@ -35,6 +35,7 @@ from censorlab.servers.program import MissingProgramError
 from censorlab.world.system import UnsupportedSystemError
 from censorlab.world.world import WorldFailedError
 from probe import __version__
+from probe.cli.consent import ENVIRONMENT
 from probe.cli.errors import (
     EXIT_BAD_INPUT,
     EXIT_FAIL_ON,
@@ -111,7 +112,11 @@ def _up(args: argparse.Namespace) -> int:
             words = [os.environ.get("SHELL", "/bin/sh")]
             _note("a shell behind the censor; leave it to end the scenario")
         if words:
-            return subprocess.run(stage.words(words), check=False).returncode  # noqa: S603  the user's own command
+            # Namespaces lead nowhere; from loopback's form a command reaches the internet.
+            agreed = {} if form == "loopback" else {ENVIRONMENT: "measure"}
+            return subprocess.run(  # noqa: S603  the user's own command
+                stage.words(words), check=False, env={**os.environ, **agreed}
+            ).returncode
         _note("behind the censor:  " + " ".join(stage.words(["COMMAND"])))
         _note("until interrupted")
         while True:
@@ -222,7 +227,14 @@ def _measured(
 
 
 def _ended(outcomes: Sequence[Outcome]) -> int:
-    """Exit 10 if anything was called blocked that nobody blocks, or a way working that is not."""
+    """Exit 10 if anything was called blocked that nobody blocks, or a way working that is not.
+
+    Raises:
+        CommandError: not one run gave a verdict, so nothing is known.
+    """
+    if all(outcome.error for outcome in outcomes):
+        problem = f"no run gave a verdict: {outcomes[0].error}" if outcomes else "nothing to measure"
+        raise CommandError(EXIT_BAD_INPUT, [problem])
     false_hopes = [(one, way) for one in outcomes for way in one.ways if way.is_false_hope]
     for outcome, way in false_hopes:
         _note(f"said to work, and does not: {outcome.scenario} {outcome.target} {way.tactic}")
@@ -250,7 +262,8 @@ def _prober() -> Prober:
     def words(targets: str, results: str, seed: int) -> Sequence[str]:
         return [
             *(sys.executable, "-m", "probe.cli.main", "check", targets),
-            *("--results", results, "--format", "json", "--quiet"),
+            # The namespaces lead nowhere: nobody need be asked.
+            *("--yes", "--results", results, "--format", "json", "--quiet"),
             *("--network-type", "lab", "--seed", str(seed)),
         ]
 

@@ -1,6 +1,7 @@
 """``reachwatch lab``: what it prints, writes, and how it ends."""
 
 import csv
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from censorlab.matrix.run import Prober
 from probe.cli import lab
+from probe.cli.consent import ENVIRONMENT
 from probe.cli.main import main
 
 from .conftest import Command
@@ -52,8 +54,10 @@ def test_a_share_beyond_1_is_a_usage_error(reachwatch: Command, share: str) -> N
 
 
 @pytest.mark.netns
-def test_a_run_shows_truth_beside_verdict(reachwatch: Command) -> None:
-    done = reachwatch("lab", "run", "sni_drop", "clean")
+def test_a_run_shows_truth_beside_verdict(reachwatch: Command, tmp_path: Path) -> None:
+    """Namespaces lead nowhere, so the lab needs nobody's consent."""
+    unasked = {**os.environ, ENVIRONMENT: "", "XDG_CONFIG_HOME": str(tmp_path)}
+    done = reachwatch("lab", "run", "sni_drop", "clean", env=unasked)
     if "no namespaces here" in done.stderr:
         pytest.skip(done.stderr)
     assert done.returncode == 0
@@ -66,19 +70,20 @@ def test_a_run_shows_truth_beside_verdict(reachwatch: Command) -> None:
 def test_a_command_runs_behind_the_censor(reachwatch: Command) -> None:
     """Its output and its exit code are the command's own."""
     script = (
-        "import socket\n"
+        "import os, socket\n"
         "address = socket.gethostbyname('web.messenger.test')\n"
         "socket.create_connection((address, 443), 5).close()\n"
-        "print(address)\n"
+        "print(address, os.environ['REACHWATCH_CONSENT'])\n"
         "raise SystemExit(9)\n"
     )
-    done = reachwatch(
-        "lab", "up", "clean", "--form", "middlebox", "--", sys.executable, "-c", script
-    )
+    words = ("lab", "up", "clean", "--form", "middlebox", "--", sys.executable, "-c", script)
+    done = reachwatch(*words, env={**os.environ, ENVIRONMENT: ""})
     if "no namespaces here" in done.stderr:
         pytest.skip(done.stderr)
     assert done.returncode == 9, done.stderr
-    assert done.stdout.strip() in ("149.154.165.120", "149.154.170.100")
+    address, consent = done.stdout.split()
+    assert address in ("149.154.165.120", "149.154.170.100")
+    assert consent == "measure"
 
 
 def test_the_matrix_is_printed_written_and_resumed(reachwatch: Command, tmp_path: Path) -> None:
