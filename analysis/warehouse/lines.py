@@ -20,6 +20,7 @@ MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """A hundred times the largest real measurement; also DuckDB's bound on one document."""
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_BOM: Final = b"\xef\xbb\xbf"
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_STEPS: Final = (_CHUNK_BYTES, 4096, 1)
@@ -102,6 +103,7 @@ class Source:
             head += block
             if b"\n" in block or len(head) > MAX_RECORD_BYTES:
                 break
+        head = head.removeprefix(_BOM)
         line = head[: head.find(b"\n") + 1] or head
         if line.lstrip()[:1] in {b"{", b"["} and not _is_object(line):
             for block in blocks:

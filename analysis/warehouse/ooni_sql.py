@@ -52,7 +52,7 @@ _META: Final = f"""
         false AS lab,
         test_name,
         {
-    _hash("coalesce(nullif(report_id, ''), concat_ws(' ', rw_file, rw_line))", "probe_asn")
+    _hash("coalesce(nullif(report_id, ''), measurement_id)", "probe_asn")
 } AS run_id,
         {cut("annotations.network_type", 32)} AS network_type,
         {cut("annotations.platform", 32)} AS platform,
@@ -84,7 +84,9 @@ _SEEN: Final = """
 SEEN: Final = "CREATE OR REPLACE TABLE work.seen (month DATE, measurement_id VARCHAR)"
 
 META: Final = _META
-"""From ``raw`` to ``meta``, one row a measurement. Needs ``$source_files``."""
+"""From ``raw`` to ``meta``, one row a measurement. Needs ``$source_files``.
+
+Without a report a measurement is a run of its own, whatever file it comes in, and when."""
 
 ONCE: Final = (_NUMBERED, _LESS, _SEEN)
 """Less those that ``work.seen`` holds: the same measurement is in more than one of OONI's files.

@@ -60,7 +60,12 @@ def _flag(text: str) -> str:
 
 
 def _host_of(url: str) -> str:
-    return f"nullif(regexp_extract(left({url}, 2000), {_HOST}, 1), '')"
+    return f"nullif({_bare_host(f'left({url}, 2000)')}, '')"
+
+
+def _bare_host(url: str) -> str:
+    """Return SQL of a URL's host; an address of IPv6 without its brackets, as elsewhere."""
+    return f"trim(regexp_extract({url}, {_HOST}, 1), '[]')"
 
 
 def _rows(name: str, also: str = "", source: str = "raw") -> str:
@@ -150,7 +155,7 @@ _URLS: Final = """(
 
 _REQUESTS: Final = f"""(
     SELECT *,
-        CASE WHEN is_plain THEN place ELSE regexp_extract(url, {_HOST}, 1) END AS host,
+        CASE WHEN is_plain THEN place ELSE {_bare_host("url")} END AS host,
         CASE WHEN is_plain THEN substr(url, length(place) + strpos(url, '://') + 3)
              ELSE regexp_extract(url, '^[a-z]+://[^/?#]*([^?#]*)', 1) END AS url_path
     FROM (

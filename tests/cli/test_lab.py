@@ -134,7 +134,7 @@ def test_exit_10_where_something_is_called_blocked_that_nobody_blocks(
         ("import json; print(json.dumps({'verdicts': 3}))", "no verdicts"),
     ],
 )
-def test_a_prober_without_verdicts_is_wrong_and_says_why(
+def test_a_prober_without_any_verdict_fails_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -145,7 +145,7 @@ def test_a_prober_without_verdicts_is_wrong_and_says_why(
         lab, "_prober", lambda: Prober(lambda *_: [sys.executable, "-c", script], script)
     )
     assert (
-        main(["lab", "matrix", "clean", "--quick", "--form", "loopback", "-o", str(tmp_path)]) == 0
+        main(["lab", "matrix", "clean", "--quick", "--form", "loopback", "-o", str(tmp_path)]) == 3
     )
     out = capsys.readouterr().out
     assert "none" in out

@@ -53,15 +53,21 @@ def trimmed(text: str) -> str:
 
 
 def in_shell(text: str) -> str:
-    """Run commands as printed, ``reachwatch`` being ours; return all they say."""
+    """Run commands as printed, ``reachwatch`` being ours; return all they say.
+
+    ``# exits N`` below a command is how it ends.
+    """
     ours = f'reachwatch() {{ "{sys.executable}" -m probe.cli.main "$@"; }}\n'
-    done = subprocess.run(
-        ["bash", "-euc", ours + text],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    said = ""
+    for found in re.finditer(r"^(?!#)(.+)\n(?:# exits ([0-9]+)\n)?", text, re.MULTILINE):
+        done = subprocess.run(
+            ["bash", "-uc", ours + found[1]],
+            capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == int(found[2] or 0), (found[1], done.stderr)
+        said += done.stdout + done.stderr
+    return said
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real daily series are not here")
@@ -83,3 +89,10 @@ def test_the_tutorial_on_the_labs_history(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert (tmp_path / "report.html").stat().st_size > 10_000
     assert len(list((tmp_path / "charts").glob("*.svg"))) >= 7
+
+
+@pytest.mark.parametrize("page", ["tutorial-first-check.md", "how-to-run-on-a-router.md"])
+def test_pages_for_people(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run as printed, on loopback, and say what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    run(page)
