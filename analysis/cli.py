@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from analysis.warehouse.faults import Faults
 
 EXIT_OK: Final = 0
+EXIT_USAGE: Final = 2
 EXIT_BAD_INPUT: Final = 3
 MAX_FAULTS_SHOWN: Final = 20
 
@@ -104,24 +105,35 @@ def _day(text: str) -> date:
 
 def report_command(args: argparse.Namespace) -> int:
     """Draw one HTML page; exit 3 if any input was damaged or missing."""
-
-    def draw(dataset: "Dataset", events: "list[Event]", line: ProgressLine) -> None:
+    try:
+        from analysis.drawn import NoDataError  # noqa: PLC0415 - start-up time
         from analysis.report import (  # noqa: PLC0415 - start-up time
+            ComparisonError,
             Selection,
             comparison_of,
             write_report,
         )
-
-        compare = None
-        chosen = _chosen(args, dataset)
-        if args.compare:
-            own = Selection(
-                country=args.country, asn=args.network, target=args.target,
-                first=args.first, last=args.last,
-            )  # fmt: skip
+    except ModuleNotFoundError as error:
+        return _missing_extra(error)
+    compare = None
+    if args.compare:
+        own = Selection(
+            country=args.country, asn=args.network, target=args.target,
+            first=args.first, last=args.last,
+        )  # fmt: skip
+        try:
             compare = comparison_of(own, args.compare)
+        except ComparisonError as error:
+            _complain(f"--compare {error}")
+            return EXIT_USAGE
+
+    def draw(dataset: "Dataset", events: "list[Event]", line: ProgressLine) -> None:
+        chosen = _chosen(args, dataset)
+        if compare is not None:
             # Both sides are taken from what is neither's own.
             chosen = dataset.where(source=args.source, service=args.service)
+        if not chosen.countries():
+            raise NoDataError("nothing of the data is selected")
         line.show(0.5, f"drawing {args.output}")
         output = Path(args.output)
         write_report(chosen, output, question=args.question, events=events, compare=compare)
@@ -131,9 +143,13 @@ def report_command(args: argparse.Namespace) -> int:
 
 def plot_command(args: argparse.Namespace) -> int:
     """Draw one chart, or all; exit 3 if any input was damaged or missing."""
-    if args.kind != "all" and not args.output.endswith((".svg", ".png")):
-        # Said before minutes of import, not after.
+    # Said before minutes of import, not after.
+    is_chart = args.output.endswith((".svg", ".png"))
+    if args.kind != "all" and not is_chart:
         _complain(f"{args.output}: expected a name ending in .svg or .png")
+        return EXIT_BAD_INPUT
+    if args.kind == "all" and is_chart and not Path(args.output).is_dir():
+        _complain(f"{args.output}: expected a folder, for all charts")
         return EXIT_BAD_INPUT
 
     def draw(dataset: "Dataset", events: "list[Event]", line: ProgressLine) -> None:
@@ -179,8 +195,11 @@ def tables_command(args: argparse.Namespace) -> int:
         built = build(
             map(Path, args.sources), Path(args.output), _shown(line), with_ways=args.with_ways
         )
-    except (NoResultsError, WaysError, ManifestError, BusyError, OSError) as error:
+    except (NoResultsError, WaysError, ManifestError, BusyError) as error:
         _complain(str(error))
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        _complain(_os_words(error))
         return EXIT_BAD_INPUT
     finally:
         line.close()
@@ -199,12 +218,17 @@ def _run(
     draw: "Callable[[Dataset, list[Event], ProgressLine], None]",
 ) -> int:
     """Load what is asked for, draw it, and name what could not be read."""
+    if args.first and args.last and args.first > args.last:
+        _complain(f"--from {args.first} --to {args.last}: ends before it begins")
+        return EXIT_USAGE
     try:
-        from analysis.chart.files import OutputError  # noqa: PLC0415 - start-up time
+        from analysis.chart.files import (  # noqa: PLC0415 - start-up time
+            OutputError,
+            check_writable,
+        )
         from analysis.dataset import load  # noqa: PLC0415 - start-up time
         from analysis.drawn import NoDataError  # noqa: PLC0415 - start-up time
         from analysis.events import BadEventsError, events_of  # noqa: PLC0415 - start-up time
-        from analysis.report import ComparisonError  # noqa: PLC0415 - start-up time
         from analysis.result_files import NoResultsError  # noqa: PLC0415 - start-up time
         from analysis.warehouse.manifest import ManifestError  # noqa: PLC0415 - start-up time
         from probe.verdict.withheld import notice  # noqa: PLC0415 - start-up time
@@ -213,6 +237,8 @@ def _run(
     line = _line()
     try:
         # Said before minutes of import, not after.
+        if getattr(args, "kind", "") != "all":
+            check_writable(Path(args.output))
         events = events_of(args.events) if args.events else []
         dataset = load(args.paths, with_ways=args.with_ways, progress=_shown(line))
         if args.events:
@@ -225,11 +251,13 @@ def _run(
             _name(faults)
             _complain(f"not enough data: {error}")
             return EXIT_BAD_INPUT
-    except (
-        BadEventsError, ComparisonError, NoResultsError, OutputError, ManifestError, OSError,
-    ) as error:  # fmt: skip
+    except (BadEventsError, NoResultsError, OutputError, ManifestError) as error:
         line.close()
         _complain(str(error))
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        line.close()
+        _complain(_os_words(error))
         return EXIT_BAD_INPUT
     finally:
         line.close()
@@ -237,6 +265,11 @@ def _run(
         _complain(notice(dataset.provenance.n_withheld))
     _name(faults)
     return EXIT_BAD_INPUT if faults.total else EXIT_OK
+
+
+def _os_words(error: OSError) -> str:
+    """Name the place and what is wrong with it, as people read it."""
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def _chosen(args: argparse.Namespace, dataset: "Dataset") -> "Dataset":

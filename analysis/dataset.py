@@ -221,7 +221,7 @@ def as_dataset(data: "Dataset | Frame") -> Dataset:
     chart needs, which are then null.
 
     Raises:
-        TypeError: the columns are those of no table. Names what is missing.
+        TypeError: the columns are those of no table, or of other types. Names what is wrong.
     """
     if isinstance(data, Dataset):
         return data
@@ -244,6 +244,8 @@ def as_dataset(data: "Dataset | Frame") -> Dataset:
     return Dataset(**{other: engine.table(other) for other in TABLES})
 
 
+_COLUMNS: Final = {column.name for table in TABLES.values() for column in table.all_columns}
+
 _MARKS: Final = {
     "verdicts": {"date", "target_id", "state", "tactic"},
     "measurements": {"date", "target_id", "outcome"},
@@ -256,7 +258,12 @@ def _arrow(data: Frame) -> pa.Table:
     if isinstance(data, pa.Table):
         return data
     if isinstance(data, pd.DataFrame):
-        return pa.Table.from_pandas(data, preserve_index=False)
+        known = [name for name in dict.fromkeys(data.columns) if name in _COLUMNS]
+        try:
+            # Columns of the caller's own may hold what Arrow has no type for.
+            return pa.Table.from_pandas(data[known or data.columns], preserve_index=False)
+        except (pa.ArrowException, ValueError) as error:
+            raise TypeError(f"a frame that is no table: {error}") from None
     for method in ("to_pyarrow", "to_arrow_table", "to_arrow"):
         if hasattr(data, method):
             found = getattr(data, method)()
@@ -275,9 +282,14 @@ def _filled(arrow: pa.Table, schema: pa.Schema) -> pa.Table:
     columns = []
     for column in schema:
         given = column.name in arrow.column_names
-        values = arrow[column.name].cast(column.type) if given else None
-        if values is None:
-            values = pa.chunked_array([pa.nulls(arrow.num_rows, column.type)])
+        try:
+            values = (
+                arrow[column.name].cast(column.type)
+                if given
+                else pa.chunked_array([pa.nulls(arrow.num_rows, column.type)])
+            )
+        except pa.ArrowException as error:
+            raise TypeError(f"column {column.name}, {column.type}: {error}") from None
         if column.name in {"measurement_id", "run_id"} and not given:
             # Without a name every row is a measurement of its own.
             rows = [str(number) for number in range(arrow.num_rows)]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from probe.model.codec import SCHEMA_BASE
+from probe.model.codec import SCHEMA_BASE, without_indents
 from probe.model.target import Identifier
 from probe.model.verdict import Mechanism
 
@@ -122,7 +122,7 @@ def as_range(when: When) -> Range:
 
 def events_schema() -> dict[str, Any]:
     """JSON Schema of an events file."""
-    schema = msgspec.json.schema(EventsFile)
+    schema = without_indents(msgspec.json.schema(EventsFile))
     definitions: dict[str, Any] = schema["$defs"]
     top = definitions.pop("EventsFile")
     return {

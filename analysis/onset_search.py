@@ -21,7 +21,7 @@ from analysis.query.grid import MAX_DAYS
 from analysis.stats.clusters import SeriesChange, cluster
 from analysis.stats.design import DAILY, TARGET_BY_DAY, Design
 from analysis.stats.multiplicity import FALSE_DISCOVERIES, onset_p_values, select
-from analysis.stats.offline import change_points, noise_between
+from analysis.stats.offline import change_points, noise_around, noise_between
 from analysis.stats.online import Change, detect
 from analysis.stats.prefilter import evidence
 from analysis.stats.segments import ChangePoint
@@ -196,7 +196,8 @@ def _searched(index: int, one: _Series, design: Design) -> list[_Found]:
         before, after = (
             slice(segment.start, segment.stop) for segment in (point.before, point.after)
         )
-        worth = 1 / (1 + np.maximum(one.n - 1, 0) * rho)
+        own_rho = max(rho, noise_around(one.k, one.n, point))
+        worth = 1 / (1 + np.maximum(one.n - 1, 0) * own_rho)
         failed = one.k if point.is_rise else one.n - one.k
         k0, k1 = ((failed * worth)[cells].sum() for cells in (before, after))
         n0, n1 = ((one.n * worth)[cells].sum() for cells in (before, after))

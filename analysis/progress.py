@@ -1,5 +1,6 @@
 """A line on the terminal that says how far long work is. Nothing where nobody looks."""
 
+import shutil
 import sys
 import time
 from typing import Final, TextIO
@@ -27,8 +28,10 @@ class ProgressLine:
             return
         self._next = now + _EVERY_S
         done = round(min(max(part, 0.0), 1.0) * _BAR)
-        printable = "".join(char if char.isprintable() else "?" for char in words)[:40]
-        self._write(f"[{'#' * done}{'.' * (_BAR - done)}] {part:4.0%} {printable}")
+        printable = "".join(char if char.isprintable() else "?" for char in words)
+        line = f"[{'#' * done}{'.' * (_BAR - done)}] {part:4.0%} {printable[:40]}"
+        # A line that wraps is never removed: carriage return goes to its last row only.
+        self._write(line[: shutil.get_terminal_size().columns - 1])
 
     def close(self) -> None:
         """Clear the line."""

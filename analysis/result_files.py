@@ -58,7 +58,9 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _read(path: Path, fact_type: type[Fact], *, is_part: bool) -> Iterator[Stored[Fact] | Fault]:
+def _read(
+    path: Path, fact_type: type[Fact], *, is_part: bool
+) -> Iterator[tuple[int, Stored[Fact]] | Fault]:
     try:
         for item in read_lines(_chunks(path)):
             if isinstance(item, Damage):
@@ -67,7 +69,7 @@ def _read(path: Path, fact_type: type[Fact], *, is_part: bool) -> Iterator[Store
                     yield Fault(path, item.number + 1, item.reason)
                 continue
             try:
-                yield decode_line(item.data, fact_type)
+                yield item.number, decode_line(item.data, fact_type)
             except MalformedLineError as error:
                 yield Fault(path, item.number, str(error))
     except OSError as error:
@@ -78,7 +80,15 @@ def read_file(
     file: ResultFile, faults: list[Fault]
 ) -> Iterator[Stored[Observation] | Stored[Verdict]]:
     """Yield a file's readable lines; append what cannot be read to ``faults``."""
-    rows: Iterator[Stored[Observation] | Stored[Verdict] | Fault] = (
+    for _, row in read_numbered(file, faults):
+        yield row
+
+
+def read_numbered(
+    file: ResultFile, faults: list[Fault]
+) -> Iterator[tuple[int, Stored[Observation] | Stored[Verdict]]]:
+    """Do as `read_file`, with the lines' numbers."""
+    rows: Iterator[tuple[int, Stored[Observation] | Stored[Verdict]] | Fault] = (
         _read(file.path, Observation, is_part=file.is_part)
         if file.kind == OBSERVATIONS
         else _read(file.path, Verdict, is_part=file.is_part)

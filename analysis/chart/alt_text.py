@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.chart.events import Event, event_words
 from analysis.chart.series import SeriesRow, grouped_rows
 from analysis.chart.sheet import clean
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.timeline import period_words
 from probe.model.verdict import STATES
 from probe.verdict.words import STATE_WORDS
@@ -17,13 +18,13 @@ def timeline_alt_text(table: pd.DataFrame, events: Sequence[Event] = ()) -> str:
     rows = grouped_rows(table)
     first, period = table["day"].min(), period_words(rows)
     last = max(cell.get("until", cell["day"]) for row in rows for cell in row.cells)
-    simulated = "Simulated network. " if table["lab"].any() else ""
+    opening = SPOKEN[simulated(table)]
     told = " ".join(_told(row, period) for row in rows)
     runs = int(table["n"].sum())
     dated = " Events: " + "; ".join(event_words(event) for event in events) + "." if events else ""
     return (
-        f"{simulated}States by {period} from {first} to {last}, {_counted(len(rows), 'row')} of "
-        f"target and way, {runs} verdicts. {told}{dated}"
+        f"{opening}States by {period} from {first} to {last}, {_counted(len(rows), 'row')} of "
+        f"target and way, n = {runs:,} runs in all. {told}{dated}"
     )
 
 

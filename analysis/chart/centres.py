@@ -11,6 +11,7 @@ from matplotlib.path import Path
 
 from analysis.chart.framed import MARGIN_IN, framed
 from analysis.chart.sheet import Sheet, clean, shortened, width_of
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.spans import (
     NO_DATA,
     STRIP_IN,
@@ -85,7 +86,7 @@ def _draw(table: pd.DataFrame, pool: pd.DataFrame, title: str, source: str, peri
     frame = framed(
         max(axis.right + MARGIN_IN, 8.2),
         len(targets) * block + n_rows * step + AXIS_IN + KEY_IN,
-        title, _caption(source), is_simulated=bool(pool["lab"].any()),
+        title, _caption(source), simulated=simulated(pool),
     )  # fmt: skip
     layout = _Layout(frame.page, axis, period)
     y = frame.top
@@ -215,7 +216,7 @@ def _caption(source: str) -> str:
 
 def centres_alt_text(table: pd.DataFrame, pool: pd.DataFrame, period: str) -> str:
     """Say for each member on how many days it worked in full, in part, not, or was not tried."""
-    simulated = "Simulated network. " if pool["lab"].any() else ""
+    opening = SPOKEN[simulated(pool)]
     first, last = table["date"].min(), table["until"].max()
     told = []
     for (target, member), own in table.groupby(["target_id", "member"], sort=False):
@@ -228,6 +229,6 @@ def centres_alt_text(table: pd.DataFrame, pool: pd.DataFrame, period: str) -> st
             f"{none}, no data in {int((~has).sum())} of {len(own)} {period}s, n={own['n'].sum()}."
         )
     return (
-        f"{simulated}Which members of a target worked, by {period} from {first} to {last}. "
+        f"{opening}Which members of a target worked, by {period} from {first} to {last}. "
         f"{' '.join(told)}"
     )

@@ -13,6 +13,7 @@ from analysis.chart.events import Event, event_words
 from analysis.chart.key import NO_DATA
 from analysis.chart.rows import Plan, Row, Ruled, ruled
 from analysis.chart.sheet import clean
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.style import LOOKS, SOFT_INK, Look, settings
 from analysis.chart.tiles import Tiles, step_outline
 
@@ -95,7 +96,7 @@ def _draw(
     headings = ["n", "probes", "undecided", *(["controls"] if controls else []), f"{period}s"]
     plan = Plan(
         rows=rows, headings=tuple(headings), height=ROW_IN, strip_height=0.06, key=KEY,
-        title=title, caption=caption, is_simulated=bool(table["lab_n"].any()),
+        title=title, caption=caption, simulated=simulated(table),
     )  # fmt: skip
     sheet = ruled(plan, events)
     tiles = Tiles()
@@ -142,8 +143,7 @@ def coverage_alt_text(table: pd.DataFrame, events: Sequence[Event] = (), *, peri
     """Say subject, span, and of each row its totals and its longest silence."""
     first, last = table["date"].min(), table["until"].max()
     parts = [
-        *(["Simulated network."] if table["lab_n"].any() else []),
-        f"Measurements by network and {period}, {first} to {last}.",
+        f"{SPOKEN[simulated(table)]}Measurements by network and {period}, {first} to {last}.",
     ]
     for row in rows_of(table):
         n, n_probes, undecided, *failed, measured = row.numbers

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from analysis.chart.sheet import Sheet, clean, sheet, shortened, wrapped
+from analysis.chart.simulated import Simulated
 from analysis.chart.style import SOFT_INK
 from analysis.chart.timeline import draw_banner
 
@@ -22,7 +23,9 @@ class Framed(NamedTuple):
     top: float
 
 
-def framed(width: float, plot: float, heading: str, caption: str, *, is_simulated: bool) -> Framed:
+def framed(
+    width: float, plot: float, heading: str, caption: str, *, simulated: Simulated
+) -> Framed:
     """Make a sheet around a plot of a height in inches; both texts may hold foreign words."""
     room = width - 2 * MARGIN_IN
     title = shortened(clean(heading), room, 13, bold=True)
@@ -33,8 +36,7 @@ def framed(width: float, plot: float, heading: str, caption: str, *, is_simulate
     height = below + plot + TITLE_IN
     page = sheet(width, height, title)
     page.text(MARGIN_IN, height - 0.3, title, size=13, bold=True)
-    if is_simulated:
-        draw_banner(page, MARGIN_IN, height - 0.56)
+    draw_banner(page, MARGIN_IN, height - 0.56, simulated)
     for number, line in enumerate(lines):
         y = below - 0.1 - number * CAPTION_LINE_IN
         page.text(MARGIN_IN, y, line, size=7.5, colour=SOFT_INK, va="top")

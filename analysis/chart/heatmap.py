@@ -17,6 +17,7 @@ from analysis.chart.key import NO_DATA
 from analysis.chart.rows import Plan, Row, Ruled, ruled, strip_label
 from analysis.chart.scale import compact, percent
 from analysis.chart.sheet import clean
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.style import LOOKS, Look, settings
 from analysis.chart.tiles import Tiles, step_outline
 
@@ -112,7 +113,7 @@ def _draw(
     )
     plan = Plan(
         rows=rows, headings=("n", "probes"), height=ROW_IN, strip_height=STRIP_IN, key=KEY,
-        title=title, caption=caption, is_simulated=bool(table["lab_n"].any()),
+        title=title, caption=caption, simulated=simulated(table),
     )  # fmt: skip
     sheet = ruled(plan, events)
     tiles = Tiles()
@@ -150,8 +151,10 @@ def heatmap_alt_text(table: pd.DataFrame, events: Sequence[Event] = (), *, perio
     rows = rows_of(table)
     first, last = table["date"].min(), table["until"].max()
     parts = [
-        *(["Simulated network."] if table["lab_n"].any() else []),
-        f"Share of results that fail, by network and {period}, {first} to {last}.",
+        (
+            f"{SPOKEN[simulated(table)]}Share of results that fail, by network and {period}, "
+            f"{first} to {last}."
+        ),
     ]
     for row in rows:
         counts = {words: sum(look_of(c) is look for c in row.cells) for look, words in KEY}

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from analysis.chart.framed import MARGIN_IN, framed
 from analysis.chart.series import value, way_words
 from analysis.chart.sheet import Sheet, clean, shortened
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.style import BAR, LOOKS, NO_DATA_FACE, RULE, SOFT_INK, settings
 from probe.verdict.words import STATE_WORDS
 
@@ -46,7 +47,7 @@ def _draw(table: pd.DataFrame, title: str, source: str) -> Figure:
     width = 2 * MARGIN_IN + LABELS_IN + len(LAYERS) * (CELL_IN[0] + GAP_IN) + 0.15 + VERDICT_IN
     frame = framed(
         width, HEADER_IN + len(rows) * step + 0.05, title, _caption(source),
-        is_simulated=bool(table["lab"].any()),
+        simulated=simulated(table),
     )  # fmt: skip
     page, top = frame.page, frame.top - HEADER_IN
     left = MARGIN_IN + LABELS_IN
@@ -140,7 +141,7 @@ def _caption(source: str) -> str:
 
 def layers_alt_text(table: pd.DataFrame) -> str:
     """Say, for each row, n of N of each layer and the verdict."""
-    simulated = "Simulated network. " if table["lab"].any() else ""
+    opening = SPOKEN[simulated(table)]
     told = []
     for row in table.to_dict("records"):
         tried = [
@@ -155,6 +156,6 @@ def layers_alt_text(table: pd.DataFrame) -> str:
             f"{STATE_WORDS[row['state']]}, {_n_words(row)}."
         )
     return (
-        f"{simulated}What passed each layer, of what was tried there, on each row's last "
+        f"{opening}What passed each layer, of what was tried there, on each row's last "
         f"measured day. {' '.join(told)}"
     )

@@ -12,6 +12,7 @@ from matplotlib.patches import PathPatch
 from analysis.chart.framed import MARGIN_IN, framed
 from analysis.chart.scale import Scale, percent, share_scale
 from analysis.chart.sheet import Sheet, clean, shortened, width_of
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.spans import NO_DATA, STRIP_IN, Period, draw_n_strip, edges
 from analysis.chart.style import INK, LOOKS, RULE, SOFT_INK, Look, settings
 from analysis.chart.tiles import Tiles, step_outline
@@ -87,7 +88,7 @@ def _draw(
     block = PANEL_IN + STRIP_GAP_IN + STRIP_IN + GAP_IN
     frame = framed(
         width, len(panels) * block + AXIS_IN + key_height, title, _caption(source, period),
-        is_simulated=bool(table["lab"].any()),
+        simulated=simulated(table),
     )  # fmt: skip
     layout = _Layout(frame.page, axis, patterns, period)
     y = frame.top
@@ -237,7 +238,7 @@ def _caption(source: str, period: str) -> str:
 
 def mechanisms_alt_text(table: pd.DataFrame, patterns: Sequence[Pattern], period: str) -> str:
     """Say for each panel n, the range of the sum's share, and each pattern's share of all."""
-    simulated = "Simulated network. " if table["lab"].any() else ""
+    opening = SPOKEN[simulated(table)]
     first, last = table["date"].min(), table["until"].max()
     told = []
     for panel, own in table.groupby("panel", sort=False):
@@ -257,6 +258,6 @@ def mechanisms_alt_text(table: pd.DataFrame, patterns: Sequence[Pattern], period
             f"{int((own['n'] == 0).sum())} of {len(own)} {period}s have no data."
         )
     return (
-        f"{simulated}Shares of results by how they fail, by {period} from {first} to {last}. "
+        f"{opening}Shares of results by how they fail, by {period} from {first} to {last}. "
         f"{' '.join(told)}"
     )

@@ -84,7 +84,7 @@ def _draw(
     plot = len(table) * ROW_IN
     inner = HEAD_IN + marks.height + plot + AXIS_IN + marks.key_height + KEY_IN
     caption = " ".join([f"Source: {source}.", _READING, *marks.notes])
-    frame = framed(WIDTH_IN, inner, title, caption, is_simulated=is_simulated)
+    frame = framed(WIDTH_IN, inner, title, caption, simulated="wholly" if is_simulated else "none")
     page = frame.page
     bottom = frame.bottom + KEY_IN + marks.key_height + AXIS_IN
     top = bottom + plot

@@ -11,6 +11,7 @@ from analysis.chart.events import Event, event_words
 from analysis.chart.scale import percent
 from analysis.chart.series import value
 from analysis.chart.sheet import clean
+from analysis.chart.simulated import SPOKEN, simulated
 
 COLUMNS: Final = ("day", "n", "share", "low", "high", "users", "lower", "upper")
 
@@ -147,11 +148,9 @@ def two_series_alt_text(
     step = step_of(points)
     first, last = points[0].day, points[-1].day + timedelta(days=step - 1)
     unit = "days" if step == 1 else f"periods of {step} days"
-    is_simulated = "lab" in table.columns and bool(table["lab"].any())
     both = f"{clean(words.blocking)} and {clean(words.circumvention)}"
     parts = [
-        *(["Simulated network."] if is_simulated else []),
-        f"{both} by {STEPS[step]} from {first} to {last}.",
+        f"{SPOKEN[simulated(table)]}{both} by {STEPS[step]} from {first} to {last}.",
     ]
     shares = [point for point in points if point.share is not None]
     if shares:

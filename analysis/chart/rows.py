@@ -9,6 +9,7 @@ from analysis.chart.events import Event
 from analysis.chart.framed import MARGIN_IN, framed
 from analysis.chart.key import Entries, draw_key, key_height
 from analysis.chart.sheet import Sheet, clean, shortened
+from analysis.chart.simulated import Simulated
 from analysis.chart.style import SOFT_INK
 from analysis.chart.tiles import snapped
 from analysis.chart.time_axis import DayAxis, draw_axis
@@ -57,7 +58,7 @@ class Plan(NamedTuple):
     key: Entries
     title: str
     caption: str
-    is_simulated: bool
+    simulated: Simulated
 
 
 def ruled(plan: Plan, events: Sequence[Event]) -> Ruled:
@@ -74,7 +75,7 @@ def ruled(plan: Plan, events: Sequence[Event]) -> Ruled:
     below = AXIS_IN + marks.key_height + key + 0.15
     plot = snapped(marks.height + HEADER_IN + body + below)
     caption = " ".join([plan.caption, *marks.notes])
-    frame = framed(WIDTH_IN, plot, plan.title, caption, is_simulated=plan.is_simulated)
+    frame = framed(WIDTH_IN, plot, plan.title, caption, simulated=plan.simulated)
     page, top = frame.page, snapped(frame.top - marks.height)
     for number, heading in enumerate(plan.headings):
         x = axis.right + NUMBER_IN * (number + 1)

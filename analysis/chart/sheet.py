@@ -19,6 +19,9 @@ POINTS_PER_INCH: Final = 72.0
 MAX_CHARACTERS: Final = 300
 """More than the widest line of a chart holds; measuring a megabyte takes minutes."""
 
+MAX_MARKS: Final = 2
+"""Upon one letter: as many as writing needs, a point and a vowel."""
+
 # Explicit marks of direction would let one label reorder its neighbours.
 _BIDI_CONTROLS: Final = frozenset(
     "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -119,13 +122,19 @@ def clean(text: str) -> str:
     """Return a text that can be drawn on one line: others' words are untrusted.
 
     Control characters and line breaks become spaces, marks of direction go, what
-    the font lacks becomes a white square, and what no line could hold is cut.
+    the font lacks becomes a white square, and what no line could hold is cut. Marks
+    piled upon one letter would cross the lines above it: two are kept.
     """
-    kept = []
+    kept: list[str] = []
+    marks = 0
     for character in text[:MAX_CHARACTERS]:
         if character in _BIDI_CONTROLS:
             continue
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in {"Mn", "Me"} else 0
+        if marks > MAX_MARKS:
+            continue
+        if category in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
             kept.append(" ")
         else:
             kept.append(character if ord(character) in _known_characters() else "□")

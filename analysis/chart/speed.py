@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from analysis.chart.framed import MARGIN_IN, framed
 from analysis.chart.scale import Scale, log_scale
 from analysis.chart.sheet import Sheet, clean, shortened, width_of
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.spans import NO_DATA, Period, Written, edges, write_all
 from analysis.chart.style import INK, RULE, SOFT_INK, Look, settings
 from analysis.chart.tiles import Tiles
@@ -70,8 +71,7 @@ def _draw(table: pd.DataFrame, title: str, source: str, period: str) -> Figure:
     n_series = len({series for series, _, _ in strips})
     plot = n_series * HEAD_IN + len(strips) * (STRIP_IN + RATIO_IN + GAP_IN) + AXIS_IN + KEY_IN
     width = max(axis.right + MARGIN_IN, 8.6)
-    is_simulated = bool(table["lab"].any())
-    frame = framed(width, plot, title, _caption(source), is_simulated=is_simulated)
+    frame = framed(width, plot, title, _caption(source), simulated=simulated(table))
     layout = _Layout(frame.page, axis, period)
     y, before = frame.top, ""
     for series, kind, cells in strips:
@@ -260,7 +260,7 @@ def _caption(source: str) -> str:
 
 def speed_alt_text(table: pd.DataFrame, period: str) -> str:
     """Say for each strip n, the range of medians, and how they compare with the controls."""
-    simulated = "Simulated network. " if table["lab"].any() else ""
+    opening = SPOKEN[simulated(table)]
     told = []
     for series, kind, cells in _strips(table):
         known = [cell for cell in cells if cell["n"]]
@@ -276,4 +276,4 @@ def speed_alt_text(table: pd.DataFrame, period: str) -> str:
             f"{len(known)} of {len(cells)} {period}s; {ratios}."
         )
     first, last = table["date"].min(), table["until"].max()
-    return f"{simulated}Latency and throughput by {period} from {first} to {last}. {' '.join(told)}"
+    return f"{opening}Latency and throughput by {period} from {first} to {last}. {' '.join(told)}"

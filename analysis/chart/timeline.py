@@ -18,6 +18,7 @@ from analysis.chart.key import NO_DATA, draw_key, key_height
 from analysis.chart.scale import compact
 from analysis.chart.series import SeriesRow, draw_labels, grouped_rows, value
 from analysis.chart.sheet import Sheet, clean, sheet, shortened, width_of, wrapped
+from analysis.chart.simulated import BANNERS, Simulated, simulated
 from analysis.chart.style import INK, LOOKS, SOFT_INK, Look, settings
 from analysis.chart.tiles import Stamps, Tiles, corners, seams, snapped
 from analysis.chart.time_axis import DayAxis, draw_axis
@@ -122,7 +123,6 @@ def _draw(table: pd.DataFrame, events: Sequence[Event], title: str | None, sourc
     first = table["day"].min()
     last = max(_until(cell) for row in rows for cell in row.cells)
     n_days = (last - first).days + 1
-    is_simulated = bool(table["lab"].any())
     area = min(max(n_days * CELL_IN, AREA_IN[0]), AREA_IN[1])
     axis = DayAxis(MARGIN_IN + LABELS_IN, min(area / n_days, 1.0), n_days, first)
     is_told = _is_told(table, axis, rows)
@@ -153,8 +153,7 @@ def _draw(table: pd.DataFrame, events: Sequence[Event], title: str | None, sourc
     page = sheet(width, height, heading)
 
     page.text(MARGIN_IN, height - 0.3, heading, size=13, bold=True)
-    if is_simulated:
-        draw_banner(page, MARGIN_IN, height - 0.56)
+    draw_banner(page, MARGIN_IN, height - 0.56, simulated(table))
     bottom, top = below, below + plot
     y = top
     for number, row in enumerate(rows):
@@ -202,12 +201,10 @@ def _is_told(table: pd.DataFrame, axis: DayAxis, rows: Sequence[SeriesRow]) -> b
     return axis.cell * widest >= CELL_TEXT_IN and int((table["n"] > 0).sum()) <= MAX_TOLD
 
 
-def draw_banner(page: Sheet, x: float, y: float) -> None:
-    """Say that nothing here is of a real network."""
-    page.text(
-        x, y, "SIMULATED NETWORK: these days say nothing about any real network",
-        size=9, bold=True, colour="#8a3b00",
-    )  # fmt: skip
+def draw_banner(page: Sheet, x: float, y: float, how_much: Simulated) -> None:
+    """Say that nothing here is of a real network, or that something is not."""
+    if how_much != "none":
+        page.text(x, y, BANNERS[how_much], size=9, bold=True, colour="#8a3b00")
 
 
 def _same(cell: dict[str, Any]) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from analysis.chart.events import Event
 from analysis.chart.paired import STEPS, Point, Words, caption_of, points_of, step_of
 from analysis.chart.scale import Scale, compact, log_scale, percent, share_scale
 from analysis.chart.sheet import Sheet, clean, sheet, shortened, width_of, wrapped
+from analysis.chart.simulated import simulated
 from analysis.chart.style import NO_DATA_FACE, NO_DATA_HATCH, RULE, SOFT_INK, settings
 from analysis.chart.time_axis import DayAxis, draw_axis
 from analysis.chart.timeline import draw_banner
@@ -148,13 +149,12 @@ def _draw(
     )
     panels = 2 * PANEL_IN + 2 * PANEL_GAP_IN + STRIP_IN
     below = AXIS_IN + marks.key_height + len(lines) * CAPTION_LINE_IN + MARGIN_IN + 0.1
-    is_simulated = "lab" in table.columns and bool(table["lab"].any())
-    head = TITLE_IN if is_simulated else TITLE_IN - 0.25
+    how_much = simulated(table)
+    head = TITLE_IN if how_much != "none" else TITLE_IN - 0.25
     height = below + panels + marks.height + head + MARGIN_IN / 2
     page = sheet(width, height, heading)
     page.text(MARGIN_IN, height - 0.3, heading, size=13, bold=True)
-    if is_simulated:
-        draw_banner(page, MARGIN_IN, height - 0.56)
+    draw_banner(page, MARGIN_IN, height - 0.56, how_much)
 
     bottom = below
     _draw_strip(page, axis, points, bottom, words)

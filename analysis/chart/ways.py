@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from analysis.chart.framed import MARGIN_IN, framed
 from analysis.chart.series import way_words
 from analysis.chart.sheet import Sheet, clean, shortened, width_of
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.style import (
     LOOKS,
     NO_DATA_FACE,
@@ -71,7 +72,7 @@ def _draw(table: pd.DataFrame, title: str, source: str) -> Figure:
     width = max(2 * MARGIN_IN + LABELS_IN + len(heads) * step[0], LEAST_WIDTH_IN)
     frame = framed(
         width, HEADER_IN + len(by_way) * step[1] + KEY_IN, title, _caption(source),
-        is_simulated=bool(table["lab"].any()),
+        simulated=simulated(table),
     )  # fmt: skip
     page, top, left = frame.page, frame.top - HEADER_IN, MARGIN_IN + LABELS_IN
     for number, (place, target_id) in enumerate(heads):
@@ -153,7 +154,7 @@ def _caption(source: str) -> str:
 def ways_alt_text(table: pd.DataFrame) -> str:
     """Say how each way came out in each network and at each target."""
     rows = _records(table)
-    simulated = "Simulated network. " if table["lab"].any() else ""
+    opening = SPOKEN[simulated(table)]
     told: dict[str, list[str]] = {}
     for row in rows:
         name = clean(way_words(row["tactic"], row["proxy_id"] or None))
@@ -163,4 +164,4 @@ def ways_alt_text(table: pd.DataFrame) -> str:
             words = f"{words}, in full in {row['works']} of n={row['n']} runs"
         told.setdefault(name, []).append(f"{where}: {words}")
     parts = " ".join(f"{name}: {'; '.join(cells)}." for name, cells in told.items())
-    return f"{simulated}Ways around where the direct way fails, by network and target. {parts}"
+    return f"{opening}Ways around where the direct way fails, by network and target. {parts}"

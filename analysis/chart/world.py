@@ -13,6 +13,7 @@ from analysis.chart.framed import MARGIN_IN, framed
 from analysis.chart.key import NO_DATA, draw_key, key_height
 from analysis.chart.scale import Scale, percent, share_scale
 from analysis.chart.sheet import Sheet, clean, shortened, width_of
+from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.style import INK, LOOKS, RULE, SOFT_INK, Look, settings
 from analysis.chart.tiles import Tiles, snapped, step_outline
 from analysis.chart.time_axis import DayAxis, draw_axis
@@ -94,7 +95,7 @@ def _draw(
     plot = snapped(n_down * step + AXIS_IN + key + 0.2)
     frame = framed(
         WIDTH_IN, plot, title, _caption(source, period, drawn, len(inside)),
-        is_simulated=bool(table["lab_n"].any()),
+        simulated=simulated(table),
     )  # fmt: skip
     wide = snapped((inner - LABELS_IN - (N_ACROSS - 1) * GAP_IN[0]) / N_ACROSS)
     n_days = (last - first).days + 1
@@ -179,8 +180,10 @@ def world_alt_text(table: pd.DataFrame, events: Sequence[Event] = (), *, period:
     """Say subject, span, and of each country n, first, last and largest share, and gaps."""
     first, last = table["date"].min(), table["until"].max()
     parts = [
-        *(["Simulated network."] if table["lab_n"].any() else []),
-        f"Share of results that fail by country and {period}, {first} to {last}.",
+        (
+            f"{SPOKEN[simulated(table)]}Share of results that fail by country and {period}, "
+            f"{first} to {last}."
+        ),
     ]
     for panel in panels_of(table):
         shown = [cell for cell in panel.cells if cell["is_shown"]]

@@ -1,6 +1,9 @@
 """Foreign text cut to a length: one cell of ten megabytes must not become a page."""
 
+import unicodedata
 from typing import Final
+
+from analysis.chart.sheet import MAX_MARKS
 
 CELL: Final = 200
 """Characters of a cell or a name; a domain name has at most 253, and most have 20."""
@@ -9,9 +12,15 @@ SENTENCE: Final = 1500
 
 
 def cut(text: str, length: int = CELL) -> str:
-    """Return a text with an ellipsis where it was cut; what no page may hold becomes a space."""
-    kept = "".join(
-        character if character.isprintable() or character == "\n" else " "
-        for character in text[: length + 1]
-    )
+    """Return a text with an ellipsis where it was cut; what no page may hold becomes a space.
+
+    Marks piled upon one letter would cover the rows above it: as many are kept as on a chart.
+    """
+    found: list[str] = []
+    marks = 0
+    for character in text[: length + 1]:
+        marks = marks + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
+        if marks <= MAX_MARKS:
+            found.append(character if character.isprintable() or character == "\n" else " ")
+    kept = "".join(found)
     return kept if len(kept) <= length else f"{kept[:length].rstrip()}…"

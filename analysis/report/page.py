@@ -65,6 +65,12 @@ class Page:
         return any(headline.is_simulated for _, headline in self.headlines)
 
     @property
+    def is_partly_real(self) -> bool:
+        """Any of it is of a real network."""
+        sources = chain.from_iterable(headline.sources for _, headline in self.headlines)
+        return any(source.lab_n < source.n for source in sources)
+
+    @property
     def is_unjudged(self) -> bool:
         """The three answers are asked for, and only others' measurements are there."""
         is_overview = self.question is QUESTIONS["overview"] and not self.is_compared

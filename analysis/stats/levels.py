@@ -26,7 +26,7 @@ _FAILURES_PER_BLOCK: Final = 5
 """So many failures in an average block make its share about normal. Trimming single cells of
 three measurements at a base rate of 1 % would trim the base rate away."""
 
-_CHANCE: Final = 0.01
+_CHANCE: Final = 0.1
 """Overdispersion is believed from this p-value on: wrongly believed, it costs hours."""
 
 MAX_RHO: Final = 0.95
@@ -120,7 +120,11 @@ def _rho(k: Counts, n: Counts, share: float) -> float:
     pearson = float(((k - n * share) ** 2 / (n * share * (1 - share))).sum())
     if stats.chi2.sf(pearson, degrees) > _CHANCE:
         return 0.0
-    return float(np.clip((pearson - degrees) / (n - 1).sum(), 0.0, MAX_RHO))
+    # The share is that of these very cells: those with most measurements are not far from it.
+    # A cell or two with nearly all of them would leave nothing to divide by.
+    left = n.sum() - (n * n).sum() / n.sum() - degrees
+    size = max(float(left), float((n - 1).sum()) / 2)
+    return float(np.clip((pearson - degrees) / size, 0.0, MAX_RHO))
 
 
 def _phi(k: Counts, n: Counts, share: float, rho: float) -> float:

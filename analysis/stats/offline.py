@@ -18,7 +18,7 @@ from analysis.stats.levels import Counts, Floats, as_counts, fit_level
 from analysis.stats.segments import ChangePoint, Segment
 from analysis.stats.sparse import sparse_change_points, sparse_noise
 
-__all__ = ["ChangePoint", "Segment", "change_points", "noise_between"]
+__all__ = ["ChangePoint", "Segment", "change_points", "noise_around", "noise_between"]
 
 _REPLICATES: Final = 400
 
@@ -28,6 +28,9 @@ cells asks for more."""
 
 _DENSE: Final = 10
 """From so many failures a measured cell (or successes, the rarer), logits are about normal."""
+
+_LEAST: Final = 1e-9
+"""Shares of 0 and 1 have no logit."""
 
 _LOCAL_CELLS: Final = 14
 """Noise between cells is measured within so many neighbours, so that the changes looked for
@@ -81,10 +84,12 @@ def change_points(
     if n.size < 2 * min_cells or (n > 0).sum() < 2 * min_cells:
         return []
     signal = np.stack(_weighted_logits(k, n), axis=1)
+    shares = k / np.maximum(n, 1)
     search = ruptures.Pelt(custom_cost=_Weighted(), min_size=min_cells, jump=1)
     ends = search.fit(signal).predict(pen=_PENALTY * np.log(n.size))
     segments = [
-        _segment(slice(start, stop), n, signal, rng, level) for start, stop in pairwise([0, *ends])
+        _segment(slice(start, stop), n, (shares, signal[:, 1]), rng, level)
+        for start, stop in pairwise([0, *ends])
     ]
     found = []
     for before, after in pairwise(segments):
@@ -123,6 +128,25 @@ def noise_between(k: Counts, n: Counts) -> float:
     return float(stats.trim_mean(rhos, 0.2)) if rhos else 0.0
 
 
+def noise_around(k: Counts, n: Counts, point: ChangePoint) -> float:
+    """Return how alike measurements of one cell are, beyond the two levels of a change.
+
+    No window is left out as in `noise_between`: what is called certain must not rest on the
+    quiet weeks alone.
+    """
+    excess = size = 0.0
+    for side in (point.before, point.after):
+        own = np.flatnonzero(n[side.start : side.stop] > 0) + side.start
+        failed, total = k[own].astype(float), n[own].astype(float)
+        share = failed.sum() / max(total.sum(), 1.0)
+        if own.size < 2 or not 0 < share < 1:
+            continue
+        degrees = own.size - 1
+        excess += ((failed - total * share) ** 2 / (total * share * (1 - share))).sum() - degrees
+        size += total.sum() - (total**2).sum() / total.sum() - degrees
+    return float(np.clip(excess / size, 0.0, 0.9)) if size > 0 else 0.0
+
+
 def _block_cells(size: int) -> int:
     return max(1, int(round(size ** (1 / 3))))  # noqa: RUF046 - a NumPy float rounds to a float
 
@@ -136,21 +160,35 @@ def _blocks(size: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _segment(
-    cells: slice, n: Counts, signal: Floats, rng: np.random.Generator, level: float
+    cells: slice,
+    n: Counts,
+    weighted: tuple[Floats, Floats],
+    rng: np.random.Generator,
+    level: float,
 ) -> Segment:
-    value, weight = signal[cells].T
+    """Return a level with its interval, from shares and weights of cells.
+
+    Shares, not logits: the mean logit of cells that differ is another one than their share's.
+    """
+    value, weight = (part[cells] for part in weighted)
     size = weight.size
     mean = (value * weight).sum() / max(weight.sum(), 1e-12)
     # Cells, not measurements, are drawn: a day with most measurements is one day.
     index = _blocks(size, rng)
     drawn = (value * weight)[index].sum(axis=1) / np.maximum(weight[index].sum(axis=1), 1e-12)
-    # Few blocks are few degrees of freedom, and short ones cut what lasts longer than they do.
+    # Few blocks are few degrees of freedom, and short ones cut what lasts longer than they do;
+    # drawing whole ones varies less than the series did (Künsch's factor).
     half, blocks = (1 + level) / 2, size / _block_cells(size)
     few = stats.t.ppf(half, max(blocks - 1, 1)) / stats.norm.ppf(half)
     few *= _beyond_blocks(value - mean, weight, _block_cells(size))
-    low, high = special.expit(mean + few * (np.quantile(drawn, [1 - half, half]) - mean))
-    share = float(special.expit(mean))
-    return Segment(cells.start, cells.stop, share, float(low), float(high), int(n[cells].sum()))
+    few /= np.sqrt(1 - min(1 / blocks, 0.5))
+    middle, *bounds = special.logit(
+        np.clip([mean, *np.quantile(drawn, [1 - half, half])], _LEAST, 1 - _LEAST)
+    )
+    low, high = special.expit(middle + few * (np.array(bounds) - middle))
+    return Segment(
+        cells.start, cells.stop, float(mean), float(low), float(high), int(n[cells].sum())
+    )
 
 
 def _beyond_blocks(residual: Floats, weight: Floats, block: int) -> float:
@@ -173,14 +211,13 @@ def _date_interval(
     value, weight = signal.T
     sides = []
     for segment in (before, after):
-        mean = special.logit(segment.share)
+        own = slice(segment.start, segment.stop)
+        mean = np.average(value[own], weights=weight[own])
         index = segment.start + _blocks(segment.stop - segment.start, rng)
         # Residuals in units of their own cells' noise, put onto the cells of the grid.
         scaled = ((value - mean) * np.sqrt(weight))[index]
-        own = weight[segment.start : segment.stop]
-        sides.append(
-            mean + np.divide(scaled, np.sqrt(own), out=np.zeros_like(scaled), where=own > 0)
-        )
+        root = np.sqrt(weight[own])
+        sides.append(mean + np.divide(scaled, root, out=np.zeros_like(scaled), where=root > 0))
     drawn = np.concatenate(sides, axis=1)
     own = weight[before.start : after.stop]
     total = np.cumsum(own)[:-1]

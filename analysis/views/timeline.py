@@ -108,7 +108,7 @@ def state_grid(counts: pd.DataFrame, first: date, last: date, period: Period) ->
 
     Columns: day, until, those of `SERIES`, n, state (the most frequent, ties to the worse; None
     without data), is_mixed, mechanism and n_ok of n_total (the most frequent with that state,
-    ties to fewer working; None where there is none), lab (of any row).
+    ties to fewer working; None where there is none), lab (any of the series').
     """
     keys = [*SERIES, "start"]
     found = [*keys, "state", "mechanism", "n_ok", "n_total"]
@@ -133,7 +133,7 @@ def state_grid(counts: pd.DataFrame, first: date, last: date, period: Period) ->
     }
     columns = period_starts(first, last, period)
     ends = [*(min(after, last) for after in _days_before(columns[1:])), last]
-    is_lab = bool(counts["lab_n"].any())
+    lab = {key: bool(n) for key, n in counts.groupby(list(SERIES))["lab_n"].sum().items()}
     series = rows[list(SERIES)].drop_duplicates().itertuples(index=False, name=None)
     return pd.DataFrame(
         [
@@ -142,7 +142,7 @@ def state_grid(counts: pd.DataFrame, first: date, last: date, period: Period) ->
                 "until": end,
                 **dict(zip(SERIES, key, strict=True)),
                 **_cell(cells.get((*key, start))),
-                "lab": is_lab,
+                "lab": lab[key],
             }
             for key in series
             for start, end in zip(columns, ends, strict=True)

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import duckdb
+
 from analysis.result_files import Fault, NoResultsError, find
 from analysis.warehouse import ooni, ours
 from analysis.warehouse.daily import import_daily
@@ -24,6 +26,7 @@ from analysis.warehouse.manifest import (
     write_manifest,
 )
 from analysis.warehouse.partitions import write_partitions
+from analysis.warehouse.read import first_line
 from analysis.warehouse.stage import Stage, open_stage
 from probe.model.layout import OBSERVATIONS, PART, ResultFile, classify
 
@@ -91,7 +94,22 @@ def build(
         BusyError: another process builds here.
         ManifestError: the folder holds a manifest that cannot be read.
         WaysError: the folder was built with another ``with_ways``.
+        OSError: the disk is full, or a file of the tables is damaged or gone.
     """
+    try:
+        return _build(sources, folder, progress, with_ways=with_ways, threads=threads)
+    except duckdb.Error as error:
+        raise OSError(f"{folder}: {first_line(error)}") from error
+
+
+def _build(
+    sources: Iterable[Path],
+    folder: Path,
+    progress: Callable[[Progress], None],
+    *,
+    with_ways: bool,
+    threads: int | None,
+) -> Built:
     built = Built(folder)
     inputs = []
     for path, kind in _find(sources, folder):
@@ -153,7 +171,7 @@ def _import_all(
                 entry = manifest.files[key] = _entry(item, sha256)
                 if same := contents.get(sha256):
                     entry.n_measurements, entry.n_bad = same.n_measurements, same.n_bad
-                    entry.n_withheld = same.n_withheld
+                    entry.n_withheld, entry.n_repeated = same.n_withheld, same.n_repeated
                     built.skipped.append(item.path)
                 else:
                     contents[sha256] = entries[key] = entry
@@ -167,6 +185,12 @@ def _import_all(
                         own.add(_result_file(item.path), sha256[:16])
                     built.imported.append(item.path)
             done += item.size
+        gone = before - {entry.sha256 for entry in manifest.files.values()}
+        for item in inputs if gone else ():
+            # What it has in common with contents that are no more is in no table now.
+            known = manifest.files.get(_key(item))
+            if item.kind == "ooni" and known and known.n_repeated and known.sha256 in before:
+                foreign.add(item.path, known.sha256[:16], lambda _: None)
         foreign.finish(lambda: progress(Progress(total, total, "sorting by month")))
         own.finish()
     progress(Progress(total, total, "writing tables"))
@@ -177,10 +201,11 @@ def _import_all(
             new.n_measurements = counts[new.sha256[:16]]
             new.n_bad = bad.get(str(item.path.absolute()), 0)
             new.n_withheld = own.n_withheld[new.sha256[:16]]
+            new.n_repeated = foreign.n_repeated[new.sha256[:16]]
     built.n_measurements = foreign.n_measurements.total() + own.n_runs
     built.n_rows += foreign.n_rows + own.n_rows
     built.n_withheld = own.n_withheld.total()
-    return {name[:16] for name in before - {e.sha256 for e in manifest.files.values()}}
+    return {name[:16] for name in gone}
 
 
 def _entry(item: _Input, sha256: str) -> Entry:

@@ -24,7 +24,10 @@ class ManifestError(Exception):
 
 
 class Entry(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A file that was imported. ``name`` is its last part: where it lay is nobody's business."""
+    """A file that was imported. ``name`` is its last part: where it lay is nobody's business.
+
+    ``n_repeated``: measurements left out of the tables because they were there already.
+    """
 
     name: str
     kind: str
@@ -34,6 +37,7 @@ class Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     n_measurements: int
     n_bad: int
     n_withheld: int = 0
+    n_repeated: int = 0
 
 
 class Manifest(Struct, kw_only=True, forbid_unknown_fields=True):

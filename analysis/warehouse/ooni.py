@@ -34,17 +34,21 @@ _MAX_BAD: Final = 1_000_000
 """Lines of one file that are seen to be bad at once, seconds' worth of them; a few kilobytes
 unpack to a thousand times more."""
 
+_BY_FILE: Final = "SELECT source_file, count(*) FROM meta GROUP BY ALL"
+
 _Line = tuple[bytes, Marked]
 
 
 class Importer:
     """Stages files one after another; nothing is whole before ``finish``. To be used in a ``with``.
 
-    ``n_measurements`` and ``n_rows`` count what was staged, the first by ``source_file``.
+    ``n_measurements`` and ``n_rows`` count what was staged, the first by ``source_file``;
+    ``n_repeated`` what was left out because it was staged before.
     """
 
     def __init__(self, stage: Stage, fault: Callable[[Fault], None]) -> None:
         self.n_measurements: Counter[str] = Counter()
+        self.n_repeated: Counter[str] = Counter()
         self.n_rows = 0
         self._stage = stage
         self._fault = fault
@@ -118,19 +122,21 @@ class Importer:
             self._load(stage, path)
             path.unlink()
             stage.run(ooni_sql.META, {"source_files": self._source_files})
+            read = dict(stage.run(_BY_FILE))
             with self._turn(number):
                 for statement in ooni_sql.ONCE:
                     stage.run(statement)
             whole = ooni_steps.whole_sql(has_chains=_parse_chains(stage))
             n_rows = stage.keep_steps("ooni", whole, summary_sql(is_ooni=True))
-            counted = stage.run("SELECT source_file, count(*) FROM meta GROUP BY ALL")
+            counted = dict(stage.run(_BY_FILE))
         finally:
             self._pass(number)
             stage.connection.close()
         with self._turns:
             self.n_rows += n_rows
-            for source_file, n in counted:
-                self.n_measurements[source_file] += n
+            self.n_measurements.update(counted)
+            self.n_repeated.update(read)
+            self.n_repeated.subtract(counted)
 
     @contextlib.contextmanager
     def _turn(self, number: int) -> Iterator[None]:
@@ -205,7 +211,8 @@ def _read(stage: Stage, path: Path) -> bool:
     """Read marked lines into ``raw`` and ``obs``; False if anything in them is refused."""
     try:
         stage.run(ooni_sql.raw_sql(literal(path), columns_sql()))
-    except (duckdb.InvalidInputException, duckdb.ConversionException):
+    except (duckdb.InvalidInputException, duckdb.ConversionException, UnicodeDecodeError):
+        # The engine's message may quote half a character, of which no exception can be made.
         return False
     if stage.value(f"SELECT count(*) FROM raw WHERE NOT {valid_sql()}"):  # noqa: S608 - constants
         return False

@@ -51,9 +51,7 @@ _META: Final = f"""
         CAST(substr(probe_asn, 3) AS BIGINT) AS probe_asn,
         false AS lab,
         test_name,
-        {
-    _hash("coalesce(nullif(report_id, ''), measurement_id)", "probe_asn")
-} AS run_id,
+        {_hash("coalesce(nullif(report_id, ''), measurement_id)", "probe_asn")} AS run_id,
         {cut("annotations.network_type", 32)} AS network_type,
         {cut("annotations.platform", 32)} AS platform,
         {cut("annotations.architecture", 32)} AS architecture,

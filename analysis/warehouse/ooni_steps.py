@@ -68,10 +68,22 @@ def _bare_host(url: str) -> str:
     return f"trim(regexp_extract({url}, {_HOST}, 1), '[]')"
 
 
+_ENDED: Final = {
+    "queries": "u.hostname IS NOT NULL",
+    "tcp_connect": "(u.status.failure IS NOT NULL OR u.status.success IS NOT NULL)",
+    "tls_handshakes": "(u.server_name IS NOT NULL OR u.address IS NOT NULL)",
+    "requests": "(u.failure IS NOT NULL OR u.response.code > 0)",
+}
+"""Rows that say how they ended, and of whom. No failure alone would pass for success."""
+
+
 def _rows(name: str, also: str = "", source: str = "raw") -> str:
     rows = f"test_keys.{name}"
     columns = f"unnest({rows}) AS u, generate_subscripts({rows}, 1) AS position{also}"
-    return f"(SELECT n, test_name, {columns} FROM {source})"  # noqa: S608 - constants
+    return (
+        f"(SELECT * FROM (SELECT n, test_name, {columns} FROM {source}) "  # noqa: S608 - constants
+        f"WHERE {_ENDED[name]})"
+    )
 
 
 _TYPED_NULLS: Final = {

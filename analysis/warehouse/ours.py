@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from analysis.result_files import read_file
+from analysis.result_files import Fault, read_numbered
 from analysis.warehouse.failure_class import class_sql
 from analysis.warehouse.faults import Faults
 from analysis.warehouse.schema import MEASUREMENTS, OBSERVATIONS, VERDICTS, Column, arrow_schema
@@ -39,6 +39,12 @@ _META: Final = arrow_schema(
         *_OWN,
         *(c for c in MEASUREMENTS.columns[:_SUMMED] if c.name not in {"service_id", "target_id"}),
     )
+)
+
+_LIMITS: Final[dict[str, int]] = {"INTEGER": 2**31, "BIGINT": 2**63}
+_OBS_LIMITS, _VERDICT_LIMITS = (
+    [(column.name, _LIMITS[column.type]) for column in table.columns if column.type in _LIMITS]
+    for table in (OBSERVATIONS, VERDICTS)
 )
 
 Row = dict[str, Any]
@@ -104,8 +110,12 @@ class Importer:
         return self._runs.setdefault((kind, run.run_id), source_file) == source_file
 
     def _add_observations(self, file: ResultFile, source_file: str) -> None:
-        for run, value in read_file(file, self._faults):
+        for line, (run, value) in read_numbered(file, self._faults):
             if not isinstance(value, Observation):
+                continue
+            row = _observation_row(run, value, 0, source_file)
+            if problem := _too_large(row, _OBS_LIMITS):
+                self._faults.append(Fault(file.path, line, problem))
                 continue
             if not self._is_first("obs", run, source_file):
                 continue
@@ -115,7 +125,7 @@ class Importer:
                 self._meta.append(_meta_row(run, number, source_file))
                 self.n_measurements[source_file] += 1
             if self._with_ways or not is_withheld(run, value):
-                self._obs.append(_observation_row(run, value, number, source_file))
+                self._obs.append(row | {"n": number})
             else:
                 self.n_withheld[source_file] += 1
             if len(self._obs) >= 4 * _BATCH:
@@ -127,16 +137,27 @@ class Importer:
         Each file is treated as if a way worked somewhere: what is imported later must not
         change what earlier files were allowed to say.
         """
-        judged = [
-            (row.run, row.value)
-            for row in read_file(file, self._faults)
-            if isinstance(row.value, Verdict) and self._is_first("verdict", row.run, source_file)
-        ]
+        judged = []
+        for line, (run, value) in read_numbered(file, self._faults):
+            if not isinstance(value, Verdict):
+                continue
+            if problem := _too_large(_verdict_row(run, value, source_file), _VERDICT_LIMITS):
+                self._faults.append(Fault(file.path, line, problem))
+            elif self._is_first("verdict", run, source_file):
+                judged.append((run, value))
         if not self._with_ways:
             judged, n_withheld = withhold(judged, is_any_working=True)
             self.n_withheld[source_file] += n_withheld
         self.n_measurements[source_file] += len({run.run_id for run, _ in judged})
         self._verdicts += [_verdict_row(run, verdict, source_file) for run, verdict in judged]
+
+
+def _too_large(row: Row, limits: Sequence[tuple[str, int]]) -> str | None:
+    """Say which number is larger than its column; JSON's have no bound."""
+    for name, limit in limits:
+        if not -limit <= (row.get(name) or 0) < limit:
+            return f"$.{name}: {str(row[name])[:30]} is too large"
+    return None
 
 
 def _who(run: RunColumns, n: int, source_file: str) -> Row:

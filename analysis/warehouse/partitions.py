@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.warehouse.manifest import Manifest
-from analysis.warehouse.schema import DAILY, TABLES, Table
+from analysis.warehouse.schema import DAILY, MEASUREMENTS, TABLES, Table
 from analysis.warehouse.stage import ROWS, Stage, literal, write
 
 _SMALL_BYTES: Final = 1024 * 1024
@@ -30,6 +30,8 @@ def write_partitions(
         staged = sorted((stage.folder / "tables" / partition).glob("*.parquet"))
         names = manifest.partitions.get(partition, [])
         old = [warehouse / partition / name for name in names]
+        if table is MEASUREMENTS and staged and old:
+            _note_repeated(stage, manifest, staged, old)
         files = [*old, *staged]
         is_small = len(files) > 1 and sum(path.stat().st_size for path in files) < _SMALL_BYTES
         if partition in losing or table is DAILY or is_small or len(files) > _MAX_FILES:
@@ -42,6 +44,19 @@ def write_partitions(
     return {
         name: files for name, files in written.items() if files != manifest.partitions.get(name, [])
     }
+
+
+def _note_repeated(
+    stage: Stage, manifest: Manifest, staged: Sequence[Path], old: Sequence[Path]
+) -> None:
+    """Count in the manifest what staged files have that old ones have too."""
+    rows = stage.run(
+        f"SELECT source_file, count(DISTINCT measurement_id) FROM {_files(staged)} "  # noqa: S608
+        f"WHERE measurement_id IN (SELECT measurement_id FROM {_files(old)}) GROUP BY ALL"
+    )
+    counts = dict(rows)
+    for entry in manifest.files.values():
+        entry.n_repeated += counts.get(entry.sha256[:16], 0)
 
 
 def _merged(
@@ -69,9 +84,12 @@ def _merged(
         parts.append(new)
     rows = " UNION ALL BY NAME ".join(parts)
     if table is DAILY:
+        # Of two files that tell one day the one that counts more is the later one; a day is
+        # taken from one file, or its parts would not add up.
         rows = (
-            f"SELECT * FROM ({rows}) QUALIFY row_number() "  # noqa: S608
-            "OVER (PARTITION BY date, probe_cc, metric ORDER BY source_file) = 1"
+            "SELECT * EXCLUDE (most) FROM (SELECT *, max(value) "  # noqa: S608
+            f"OVER (PARTITION BY date, probe_cc, source_file) AS most FROM ({rows})) "
+            "QUALIFY rank() OVER (PARTITION BY date, probe_cc ORDER BY most DESC, source_file) = 1"
         )
     path = stage.folder / f"merged-{next(stage.numbers):06}.parquet"
     return [path] if write(table, stage.connection.sql(rows).to_arrow_reader(ROWS), path) else []

@@ -1,7 +1,9 @@
 """A warehouse -> Ibis tables in the embedded engine."""
 
+import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import ibis
@@ -9,6 +11,8 @@ import ibis
 from analysis.warehouse.manifest import ManifestError, read_manifest
 from analysis.warehouse.schema import TABLES, Table, empty_select
 from analysis.warehouse.stage import MEMORY, literal
+
+_MAGIC: Final = b"PAR1"
 
 
 def open_tables(folder: Path, *, threads: int | None = None) -> dict[str, ibis.Table]:
@@ -18,7 +22,7 @@ def open_tables(folder: Path, *, threads: int | None = None) -> dict[str, ibis.T
     half seen.
 
     Raises:
-        ManifestError: there is no warehouse, or its manifest cannot be read.
+        ManifestError: there is no warehouse, or its manifest or a file of it cannot be read.
     """
     manifest = read_manifest(folder)
     if manifest is None:
@@ -31,10 +35,34 @@ def open_tables(folder: Path, *, threads: int | None = None) -> dict[str, ibis.T
     if threads:
         connection.execute(f"SET threads = {threads}")
     for table in TABLES.values():
-        rows = _rows(table, manifest.paths(folder, table.name))
-        connection.execute(f"CREATE VIEW {table.name} AS {rows}").fetchall()
+        paths = manifest.paths(folder, table.name)
+        for path in paths:
+            _check(path)
+        try:
+            connection.execute(f"CREATE VIEW {table.name} AS {_rows(table, paths)}").fetchall()
+        except duckdb.Error as error:
+            raise ManifestError(f"{folder}: {first_line(error)}") from error
     engine = ibis.duckdb.from_connection(connection)
     return {name: engine.table(name) for name in TABLES}
+
+
+def _check(path: Path) -> None:
+    """Look whether a file is there and whole at its ends, before minutes of work over it."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_MAGIC))
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            if begin == file.read() == _MAGIC:
+                return
+            words = "no Parquet file"
+    except OSError as error:
+        words = error.strerror or type(error).__name__
+    raise ManifestError(f"{path}: {words}; the manifest lists it: build these tables again")
+
+
+def first_line(error: Exception) -> str:
+    """Return what the engine says is wrong, without the query."""
+    return str(error).split("\n", 1)[0]
 
 
 def _rows(table: Table, paths: list[Path]) -> str:

@@ -128,14 +128,7 @@ def open_stage(warehouse: Path, threads: int) -> Iterator[Stage]:
         BusyError: another process builds here.
     """
     warehouse.mkdir(parents=True, exist_ok=True)
-    lock = warehouse / "_build.duckdb"
-    try:
-        # DuckDB locks its file against other processes, on every system.
-        connection = duckdb.connect(str(lock))
-    except duckdb.IOException as error:
-        if "lock" not in str(error).lower():
-            raise
-        raise BusyError(f"{warehouse}: another process is building this warehouse") from None
+    connection = _locked(warehouse)
     for leftover in warehouse.glob("_stage-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="_stage-", dir=warehouse))
@@ -156,6 +149,23 @@ def open_stage(warehouse: Path, threads: int) -> Iterator[Stage]:
     finally:
         connection.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(warehouse: Path) -> duckdb.DuckDBPyConnection:
+    """Connect to a file that DuckDB locks against other processes, on every system."""
+    lock = warehouse / "_build.duckdb"
+    for is_last in (False, True):
+        try:
+            return duckdb.connect(str(lock))
+        except duckdb.IOException as error:
+            if "set lock" in str(error):
+                words = f"{warehouse}: another process is building this warehouse"
+                raise BusyError(words) from None
+            if is_last:
+                raise
+            # Nothing is kept in it. A build that was killed may have left half of one.
+            lock.unlink(missing_ok=True)
+    raise AssertionError
 
 
 def literal(path: Path | str) -> str:

@@ -30,6 +30,7 @@ _EXTRAS: Final = {
     "fingerprint": ("utls",),
     "analysis": ("duckdb", "ibis", "jinja2", "matplotlib", "pandas", "pyarrow", "scipy"),
     "lab": ("aiohttp", "aioquic", "mtproto", "trustme"),
+    "yaml": ("yaml",),
 }
 """Extras by what has to be importable; pyproject.toml names their distributions."""
 
@@ -114,8 +115,8 @@ def _extras() -> Iterator[Finding]:
 
 
 def _results(folder: Path) -> Finding:
-    place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     try:
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:

@@ -48,14 +48,15 @@ def _rows(parser: argparse.ArgumentParser) -> Iterator[str]:
         about = (action.help or "") % {"default": action.default, "prog": parser.prog}
         if isinstance(action.choices, tuple | list) and action.metavar is None:
             about += f" ({', '.join(map(str, action.choices))})"
-        yield f"| `{_written(action)}` | {_cell(_sentence(about))} |".replace(" |  |", " | |")
+        yield f"| `{_written(action)}` | {_cell(about)} |".replace(" |  |", " | |")
 
 
 def _written(action: argparse.Action) -> str:
     value = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
     word = " ".join(value) if isinstance(value, tuple) else value
     if not action.option_strings:
-        return _cell(f"[{word} …]" if action.nargs == "*" else word)
+        many = f"{word} …" if action.nargs in {"*", "+"} else word
+        return _cell(f"[{many}]" if action.nargs in {"*", "?"} else many)
     takes = "" if action.nargs == 0 else f" {word}"
     return _cell(", ".join(action.option_strings) + takes)
 

@@ -21,6 +21,8 @@ from probe.wire.proxy_links import BadLinkError, ProxyLink, parse_link
 
 DEFAULT_SERVICE: Final = "telegram"
 
+_MAX_SLUG_CHARS: Final = 50
+
 WEB_PROBES: Final[tuple[Probe, ...]] = ("dns", "tcp", "tls", "http")
 
 
@@ -70,7 +72,7 @@ def select_targets(items: Sequence[str]) -> LoadedTargets:
         CommandError: exit 3 for bad files and unknown ids.
     """
     embedded = embedded_targets()
-    chosen: list[Target] = []
+    chosen: dict[str, Target] = {}
     services: dict[str, Service] = {}
     own: list[LoadedTargets] = []
     for item in items or (DEFAULT_SERVICE,):
@@ -80,11 +82,11 @@ def select_targets(items: Sequence[str]) -> LoadedTargets:
             if path.suffix == ".json":
                 own.append(read_targets(path))
             else:
-                for number, line in enumerate(_lines(path), 1):
+                for number, line in _lines(path):
                     _add_place(line, f"{path}:{number}", chosen, services)
             continue
         for target in found:
-            chosen.append(target)
+            chosen[target.id] = target
             services[target.service] = embedded.targets.service_of(target)
         if not found:
             _add_place(item, item, chosen, services)
@@ -92,12 +94,11 @@ def select_targets(items: Sequence[str]) -> LoadedTargets:
         if chosen or len(own) > 1:
             raise CommandError(EXIT_USAGE, ["give one targets file, or ids, URLs and hosts"])
         return own[0] if _is_complete(own[0].targets) else _completed(own[0], embedded.targets)
-    unique = {target.id: target for target in chosen}
     narrowed = msgspec.structs.replace(
         embedded.targets,
         name=", ".join(service.name for service in services.values()),
         services=tuple(services.values()),
-        targets=tuple(unique.values()),
+        targets=tuple(chosen.values()),
     )
     return LoadedTargets(narrowed, embedded.sha256)
 
@@ -108,9 +109,11 @@ def _is_file(item: str) -> bool:
     return item.endswith((".json", ".txt")) or Path(item).is_file()
 
 
-def _lines(path: Path) -> list[str]:
-    text = _read(path).decode("utf-8", "replace")
-    return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Return lines with their numbers, as editors count them, without comments."""
+    text = _read(path).decode("utf-8-sig", "replace")
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    return [(n, line) for n, line in enumerate(lines, 1) if line and line[0] != "#"]
 
 
 def _is_complete(targets: Targets) -> bool:
@@ -126,7 +129,9 @@ def _completed(own: LoadedTargets, embedded: Targets) -> LoadedTargets:
     return LoadedTargets(targets, own.sha256)
 
 
-def _add_place(text: str, place: str, chosen: list[Target], services: dict[str, Service]) -> None:
+def _add_place(
+    text: str, place: str, chosen: dict[str, Target], services: dict[str, Service]
+) -> None:
     """Add a URL or host as a target, and a service, of its own.
 
     What fails at several networks of one service at once is evidence; that places which have
@@ -134,18 +139,22 @@ def _add_place(text: str, place: str, chosen: list[Target], services: dict[str, 
     """
     endpoint = _endpoint(text, place)
     name = endpoint.address.rstrip(".").lower()
-    slug = re.sub(r"[^a-z0-9.-]+", "-", name).strip("-.")[:60] or "host"
+    slug = re.sub(r"[^a-z0-9.-]+", "-", name).strip("-.") or "host"
+    if slug != name or len(slug) > _MAX_SLUG_CHARS:
+        # Two hosts may be cut or changed to the same word, and one would be lost.
+        slug = f"{slug[:_MAX_SLUG_CHARS].rstrip('-.')}-{_digest(name)}"
     service = f"custom-{slug}"
     services[service] = Service(id=service, name=name[:200], category_code="MISC")
     suffix = "" if endpoint.port == 443 else f"-{endpoint.port}"
-    chosen.append(
-        Target(
-            id=f"custom/{slug}{suffix}",
-            service=service,
-            combination_rule="all_of",
-            endpoints=(endpoint,),
-        )
-    )
+    id_ = f"custom/{slug}{suffix}"
+    if id_ in chosen and chosen[id_].endpoints != (endpoint,):
+        # Another page of the same host, or the same port without TLS.
+        id_ += f"-{_digest(f'{endpoint.probes}{endpoint.path}')}"
+    chosen[id_] = Target(id=id_, service=service, combination_rule="all_of", endpoints=(endpoint,))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _endpoint(text: str, place: str) -> Endpoint:

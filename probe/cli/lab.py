@@ -233,7 +233,9 @@ def _ended(outcomes: Sequence[Outcome]) -> int:
         CommandError: not one run gave a verdict, so nothing is known.
     """
     if all(outcome.error for outcome in outcomes):
-        problem = f"no run gave a verdict: {outcomes[0].error}" if outcomes else "nothing to measure"
+        problem = (
+            f"no run gave a verdict: {outcomes[0].error}" if outcomes else "nothing to measure"
+        )
         raise CommandError(EXIT_BAD_INPUT, [problem])
     false_hopes = [(one, way) for one in outcomes for way in one.ways if way.is_false_hope]
     for outcome, way in false_hopes:

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
-from probe.cli.consent import is_granted
+from probe.cli.consent import stored
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_NO_CONSENT, EXIT_OK, EXIT_USAGE, CommandError
 from probe.cli.machine_options import Kind
 from probe.cli.timers import MARK, Job, Timer, timer
@@ -26,7 +28,8 @@ def schedule_command(args: argparse.Namespace) -> int:
     for line in _lines(found):
         print(line)  # noqa: T201 - the room that prints
     if args.action == "install":
-        if not is_granted("measure"):
+        # A timer runs without this shell's environment: only what is written counts.
+        if stored().measure is None:
             raise CommandError(
                 EXIT_NO_CONSENT,
                 [
@@ -55,16 +58,39 @@ def this_kind() -> Kind:
 
 def _timer(args: argparse.Namespace) -> Timer:
     folder = Path(args.folder).absolute()
-    if any(ord(sign) < 32 for sign in str(folder)):
-        raise CommandError(EXIT_USAGE, ["--folder: holds a line break"])
-    command = (sys.executable, "-m", "probe.cli.main", "check", "--quiet", *args.words)
-    if any(ord(sign) < 32 for word in command for sign in word):
-        raise CommandError(EXIT_USAGE, ["a word holds a line break"])
+    if not _is_text(str(folder)):
+        raise CommandError(EXIT_USAGE, ["--folder: holds a line break, or is not UTF-8"])
+    command = (*_this_program(), "check", "--quiet", *args.words)
+    if not all(map(_is_text, command)):
+        raise CommandError(EXIT_USAGE, ["a word holds a line break, or is not UTF-8"])
+    if args.action != "remove":
+        from probe.cli.main import build_parser  # noqa: PLC0415 - the other way round above
+
+        # Nobody sees what a timer's runs complain about.
+        build_parser().parse_args(["check", "--quiet", *args.words])
+        if not folder.is_dir():
+            raise CommandError(EXIT_BAD_INPUT, [f"--folder: there is no directory {folder}"])
     kind = args.kind or this_kind()
     try:
         return timer(kind, Job(command, args.every, Path.home(), folder, str(Path.home())))
     except ValueError as error:
         raise CommandError(EXIT_USAGE, [f"--every: {error}"]) from None
+
+
+def _this_program() -> tuple[str, ...]:
+    """Return the words that start this program again, as it was started now.
+
+    The module's name alone is found by the Python of a virtual environment; a one-file
+    archive and the Debian package know their parts only by their own script.
+    """
+    script = Path(sys.argv[0]).absolute()
+    if script.is_file() and (script.stem == "reachwatch" or script.suffix == ".pyz"):
+        return (sys.executable, str(script))
+    return (sys.executable, "-m", "probe.cli.main")
+
+
+def _is_text(word: str) -> bool:
+    return all(ord(sign) >= 32 and not 0xD800 <= ord(sign) < 0xE000 for sign in word)
 
 
 def _lines(found: Timer) -> list[str]:
@@ -90,6 +116,8 @@ def _install(found: Timer) -> None:
     for path, text in found.files:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # What `check` is given may hold a proxy's password: for this person alone.
+            path.touch(mode=0o600)
             path.write_text(text, encoding="utf-16" if found.kind == "windows" else "utf-8")
         except OSError as error:
             raise CommandError(EXIT_BAD_INPUT, [f"{path}: {error.strerror}"]) from None
@@ -100,20 +128,39 @@ def _install(found: Timer) -> None:
 
 
 def _remove(found: Timer) -> None:
-    for command in found.remove:
-        _run(command)
-    for path, _ in found.files:
-        path.unlink(missing_ok=True)
+    """Take all away; what cannot be undone is said after the rest is."""
+    problems: list[CommandError] = []
     if found.crontab_line:
         _write_crontab(_foreign_lines())
+    for command in found.remove:
+        try:
+            _run(command)
+        except CommandError as error:
+            problems.append(error)
+    for path, _ in found.files:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            problems.append(CommandError(EXIT_BAD_INPUT, [f"{path}: {error.strerror}"]))
+    if problems:
+        raise CommandError(EXIT_BAD_INPUT, [line for one in problems for line in one.lines])
 
 
 def _foreign_lines() -> list[str]:
     """Return the lines of the person's crontab that are not ours."""
     done = subprocess.run([_program("crontab"), "-l"], capture_output=True, check=False)  # noqa: S603 - a program of the system
-    # Without a crontab it fails, and there are no lines.
+    if done.returncode and not _NO_CRONTAB.search(done.stderr):
+        # What cannot be read would be lost by writing.
+        said = done.stderr.decode(errors="replace").strip().splitlines()[:3]
+        raise CommandError(EXIT_BAD_INPUT, ["crontab -l: failed; nothing is written", *said])
     text = done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
-    return [line for line in text.splitlines() if not line.endswith(MARK)]
+    # Not splitlines, which knows ends of lines that cron does not.
+    lines = text.removesuffix("\n").split("\n") if text else []
+    return [line for line in lines if not line.endswith(MARK)]
+
+
+_NO_CRONTAB: Final = re.compile(rb"no crontab for|No such file", re.IGNORECASE)
+"""What cron's and busybox's programs say where a person has none yet."""
 
 
 def _write_crontab(lines: list[str]) -> None:

@@ -4,12 +4,20 @@ import argparse
 import random
 import sys
 import time
+from functools import partial
 from typing import Final
 
-from probe.cli.errors import EXIT_FAIL_ON, EXIT_NO_NETWORK, EXIT_OK, EXIT_USAGE, CommandError
+from probe.cli.errors import (
+    EXIT_EXPECT,
+    EXIT_FAIL_ON,
+    EXIT_NO_NETWORK,
+    EXIT_OK,
+    EXIT_USAGE,
+    CommandError,
+)
 from probe.cli.timers import LEAST_MINUTES, MOST_MINUTES
 
-GOES_ON: Final = frozenset({EXIT_OK, EXIT_NO_NETWORK, EXIT_FAIL_ON})
+GOES_ON: Final = frozenset({EXIT_OK, EXIT_NO_NETWORK, EXIT_EXPECT, EXIT_FAIL_ON})
 """Outcomes of a run after which the next one makes sense: a dead line comes back."""
 
 _JITTER: Final = 0.1
@@ -22,7 +30,10 @@ def watch_command(args: argparse.Namespace) -> int:
     Raises:
         CommandError: as from ``check``, or a time that is none.
     """
+    import trio  # noqa: PLC0415 - start-up time
+
     from probe.cli.check import check_command  # noqa: PLC0415 - start-up time
+    from probe.cli.supervise import run_supervised  # noqa: PLC0415 - start-up time
 
     if not LEAST_MINUTES <= args.every <= MOST_MINUTES:
         raise CommandError(EXIT_USAGE, [f"--every: expected from {LEAST_MINUTES}m to 7d"])
@@ -35,8 +46,10 @@ def watch_command(args: argparse.Namespace) -> int:
         done += 1
         if code not in GOES_ON or done == args.runs:
             return code
+        # Whoever reads a log or a pipe has this run before the next, hours later.
+        sys.stdout.flush()
         jitter = random.SystemRandom().uniform(-_JITTER, _JITTER)
         pause = max(args.every * 60 * (1 + jitter) - (time.monotonic() - started), 0)
         if not args.quiet:
             print(f"next run in {pause / 60:.0f} minutes; Ctrl-C stops", file=sys.stderr)  # noqa: T201 - the room that prints
-        time.sleep(pause)
+        run_supervised(partial(trio.sleep, pause), "stopped; all runs are stored")

@@ -5,6 +5,7 @@ Each of the three types is defined once; stored form, validation and published
 JSON Schema (2020-12) all come from those definitions.
 """
 
+import inspect
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -127,9 +128,24 @@ def _inlined(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
     return schema
 
 
+def without_indents(schema: Any) -> Any:
+    """Return a schema whose descriptions are the same whatever the Python.
+
+    They are docstrings, which lose their indentation from Python 3.13 on.
+    """
+    if isinstance(schema, dict):
+        return {
+            key: inspect.cleandoc(value)
+            if key == "description" and isinstance(value, str)
+            else without_indents(value)
+            for key, value in schema.items()
+        }
+    return [without_indents(item) for item in schema] if isinstance(schema, list) else schema
+
+
 def targets_schema() -> dict[str, Any]:
     """JSON Schema of ``targets.json``."""
-    schema = msgspec.json.schema(Targets)
+    schema = without_indents(msgspec.json.schema(Targets))
     top = _inlined(schema, schema["$defs"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -142,9 +158,11 @@ def targets_schema() -> dict[str, Any]:
 def line_schema(fact_type: type[Observation] | type[Verdict]) -> dict[str, Any]:
     """JSON Schema of one stored line of observations or verdicts."""
     name = fact_type.__name__
-    (run, fact), definitions = msgspec.json.schema_components(
+    parts, components = msgspec.json.schema_components(
         (RunColumns, fact_type), ref_template="#/$defs/{name}"
     )
+    run, fact = without_indents(list(parts))
+    definitions = without_indents(components)
     run = _inlined(run, definitions)
     fact = _inlined(fact, definitions)
     properties = {**run["properties"], **fact["properties"]}

@@ -235,6 +235,7 @@ Trigger = Literal[
     "quic_failed",
     "ech_failed",
     "answer_odd",
+    "resolver_failed",
     "last",
     "asked",
     "way",
@@ -244,7 +245,8 @@ Trigger = Literal[
 ``passed``: after the endpoint's own chain succeeded. ``connect_failed`` …
 ``ech_failed``: the step failed, or is silent for so long that it probably will.
 ``hello_varies``: the second form of hello passes. ``answer_odd``: a plain-HTTP answer that may
-be somebody else's. ``http_slow``: a body far slower than the control's; such chains
+be somebody else's. ``resolver_failed``: no encrypted resolver that names of a long list were shared
+out to answered them. ``http_slow``: a body far slower than the control's; such chains
 run in interleaved pairs. ``last``: after everything, because it may disturb
 controls. ``asked``: only if the person asked for it. ``way``: after everything, on
 request, where the direct way failed: a way around.

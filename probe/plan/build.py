@@ -38,6 +38,7 @@ from probe.plan.lookups import (
     lookups_of,
     names_to_resolve,
     resolver_opening,
+    stand_in_lookups,
 )
 from probe.plan.ways import discoveries, ways_around
 from probe.tactics.proxy import through_mtproxy, through_proxy
@@ -122,6 +123,7 @@ def build_plan(targets: Targets, options: Options) -> Plan:
             _control_owner(control)
         )
     lookups = lookups_of(targets, names, options.families)
+    follow_ups.extend(stand_in_lookups(targets, names, options.families))
     for resolver in targets.resolvers:
         if resolver.protocol in {"dot", "doh"} and in_families(resolver.address, options.families):
             opened = resolver_opening(targets, resolver)

@@ -152,6 +152,40 @@ def _shared_out(
     return found
 
 
+def stand_in_lookups(
+    targets: Targets, names: Mapping[str, Name], families: Sequence[Literal[4, 6]]
+) -> list[Chain]:
+    """Declare what each encrypted resolver may be asked in place of others of a long list.
+
+    Only where several share the names; a run asks of it no more than what nobody answered.
+    """
+    sealed = _shared_out(targets, names, families)
+    if not sealed:
+        return []
+    query_type: QueryType = "AAAA" if families[0] == 6 else "A"
+    found = []
+    for resolver in targets.resolvers:
+        if resolver not in sealed.values():
+            continue
+        specs = [
+            DnsLookup(
+                hostname=hostname,
+                query_type=query_type,
+                resolver=resolver,
+                owners=tuple(names[hostname].owners),
+                expected_ranges=names[hostname].expected_ranges,
+                timeout_s=_lookup_timeout(resolver),
+            )
+            for hostname, own in sealed.items()
+            if own != resolver
+        ]
+        opening = resolver_opening(targets, resolver)
+        if specs:
+            steps = (*opening.steps, *specs)
+            found.append(msgspec.structs.replace(opening, trigger="resolver_failed", steps=steps))
+    return found
+
+
 def _lookup_timeout(resolver: Resolver) -> float:
     match resolver.protocol:
         case "system":

@@ -30,6 +30,7 @@ from probe.run.chain import Listener, Progress, walk, way_of
 from probe.run.heartbeat import Heartbeat
 from probe.run.lag import LagMeter
 from probe.run.limits import Limits
+from probe.run.stand_ins import stand_ins
 from probe.run.trial import Trial
 from probe.steps.context import Context, Run
 from probe.steps.special_config import FreshEndpoint
@@ -160,7 +161,8 @@ class Engine:
                 self._usual_connect_s = usual_connect(self.observations)
                 self._is_hasty = not assess(self.observations).is_slow
                 background.start_soon(self._heartbeat.run)
-                for chain in (*self.plan.lookups, *self.plan.chains):
+                nursery.start_soon(self._look_up, nursery)
+                for chain in self.plan.chains:
                     nursery.start_soon(self._start, chain)
         self._nursery = None
         if not is_usable(self.observations):
@@ -237,6 +239,16 @@ class Engine:
         return any(
             o.failure not in fine and o.role in {"test", "resolver"} for o in self.observations
         )
+
+    async def _look_up(self, nursery: trio.Nursery) -> None:
+        """Ask for all names; then, of those that work, for what other resolvers left open."""
+        async with trio.open_nursery() as asking:
+            for chain in self.plan.lookups:
+                asking.start_soon(self._start, chain)
+        if self.may_spend():
+            for chain in stand_ins(self.plan.follow_ups, self.observations):
+                self._counts.total += 1
+                nursery.start_soon(self._start, chain)
 
     async def _start(self, chain: Chain) -> None:
         """Run a chain of the plan; one that waits for an address waits for DNS."""

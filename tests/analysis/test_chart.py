@@ -10,8 +10,10 @@ import pytest
 
 from analysis.chart.alt_text import timeline_alt_text
 from analysis.chart.key import NO_DATA
+from analysis.chart.sheet import clean
 from analysis.chart.style import LOOKS, Look, save_png, save_svg
 from analysis.chart.timeline import CELL_HEIGHT_IN, CELL_IN, MAX_TOLD, Event, timeline
+from analysis.report.cut import cut
 from analysis_tables import DIRECT, FIRST_DAY, long_history, rows_of, short_history, table_of
 from legible import assert_legible, axes_of, words_of
 from stamped import stamped, tile_area
@@ -170,3 +172,25 @@ def test_alt_text_counts_days() -> None:
     assert "messenger/web, direct: reachable on 5; blocked on 3; likely blocked on 6" in told
     assert "not enough data on 1; no data on 1 of 23 days" in told
     assert "2030-03-01 Null routes" in told
+
+
+def test_marks_piled_upon_one_letter_are_cut() -> None:
+    """A hundred accents are a line through the rows above, on a chart and on a page."""
+    pile = "Z" + "\u0301" * 100 + "y"
+
+    assert clean(pile) == cut(pile) == "Z\u0301\u0301y"
+
+
+def test_a_chart_of_both_is_called_partly_simulated() -> None:
+    """Neither a simulated network nor a real one passes for the other."""
+    both = table_of(rows_of(DIRECT), [{**row, "lab": False} for row in rows_of(DIRECT, "real/web")])
+
+    assert any(
+        words.startswith("PARTLY SIMULATED") for words in words_of(timeline(both, source="test"))
+    )
+    assert timeline_alt_text(both).startswith("Partly a simulated network.")
+    assert not simulated_words(both.assign(lab=False))
+
+
+def simulated_words(table: pd.DataFrame) -> list[str]:
+    return [words for words in words_of(timeline(table, source="test")) if "SIMULATED" in words]

@@ -1,6 +1,7 @@
 """``report`` and ``plot`` as commands: exit codes, words on stderr, never a traceback."""
 
 import argparse
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 from analysis.cli import (
     EXIT_BAD_INPUT,
     EXIT_OK,
+    EXIT_USAGE,
     MAX_FAULTS_SHOWN,
     configure_plot,
     configure_report,
     plot_command,
     report_command,
 )
+from analysis.progress import ProgressLine
 from analysis.result_files import find
 from analysis_results import write_history
 
@@ -91,6 +94,89 @@ def test_an_output_that_cannot_be_written_exits_3(
 
     assert report(results, "-o", page) == EXIT_BAD_INPUT
     assert str(page) in capsys.readouterr().err
+
+
+def test_a_failed_command_leaves_what_stood_there(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page is replaced whole or not at all, and nothing lies beside it."""
+    page = tmp_path / "out.html"
+    page.write_text("older")
+
+    def interrupted(self: Path, data: bytes) -> int:
+        with self.open("wb") as half:
+            half.write(data[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        report(results, "-o", page)
+    assert page.read_text() == "older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.html", "results"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--from", "2030-03-02", "--to", "2030-03-01"], "ends before it begins"),
+        (["--compare", "AS8402"], "give --network"),
+        (["--compare", "nonsense"], "--compare 'nonsense': expected a period"),
+    ],
+)
+def test_options_that_contradict_exit_2_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    """What is wrong is in the command, so its words come first."""
+    assert report(tmp_path / "missing", "-o", tmp_path / "out.html", *options) == EXIT_USAGE
+    assert words in capsys.readouterr().err
+
+
+def test_a_selection_of_nothing_exits_3(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page about nothing would pass for one that found nothing."""
+    page = tmp_path / "out.html"
+
+    assert report(results, "-o", page, "--target", "typo") == EXIT_BAD_INPUT
+    assert "nothing of the data is selected" in capsys.readouterr().err
+    assert not page.exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (("all", "a.svg"), "expected a folder"),
+        (("all", "file"), "file: File exists"),
+        (("timeline", "x.svg"), "it is a directory"),
+    ],
+)
+def test_an_output_of_the_wrong_kind_is_named(
+    results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    typed: tuple[str, str],
+    words: str,
+) -> None:
+    """All charts need a folder, and one chart a file."""
+    (tmp_path / "x.svg").mkdir()
+    (tmp_path / "file").touch()
+
+    kind, name = typed
+    assert plot(kind, results, "-o", tmp_path / name) == EXIT_BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert "Errno" not in line
+
+
+def test_the_progress_line_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrapped line would stay behind when it is removed."""
+    monkeypatch.setenv("COLUMNS", "60")
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    line = ProgressLine(stream)
+
+    line.show(0.5, "x" * 200)
+    assert len(stream.getvalue().removeprefix("\r")) < 60
 
 
 def test_bad_events_exit_3(

@@ -169,3 +169,13 @@ def test_every_name_offered_is_there() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+def test_columns_of_the_callers_own_do_no_harm(dataset: rw.Dataset) -> None:
+    """What was joined to a frame elsewhere may be of any type; a bad column of ours is named."""
+    frame = dataset.to_pandas("verdicts")
+    mine = frame.assign(mine=[{"a": 1}, [2]] + [None] * (len(frame) - 2))
+
+    assert rw.as_dataset(mine).verdicts.count().execute() == len(frame)
+    with pytest.raises(TypeError, match="probe_asn"):
+        rw.as_dataset(frame.assign(probe_asn="AS8402"))

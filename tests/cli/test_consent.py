@@ -130,3 +130,9 @@ def test_a_damaged_file_grants_nothing(person: Path, text: str) -> None:
 def test_a_dry_run_needs_no_consent(person: Path) -> None:
     """It contacts nobody."""
     assert without_terminal("--dry-run").returncode == 0
+
+
+def test_a_proxy_on_this_machine_is_a_way_out_of_it(person: Path) -> None:
+    """What it is given it carries to Telegram, so it is no loopback that needs no consent."""
+    assert main(["proxies", "socks5://127.0.0.1:9"]) == 4
+    assert not list(person.rglob("*"))

@@ -37,12 +37,18 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return table
 
 
+def agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grant in a folder of settings of this test's own."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    assert main(["consent", "grant", "measure"]) == 0
+
+
 def test_install_keeps_other_lines_and_remove_leaves_them(
     crontab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice installed is once installed; what was shown is what is written."""
     before = crontab.read_text()
-    monkeypatch.setenv("REACHWATCH_CONSENT", "measure")
+    agree(crontab.parent, monkeypatch)
     for _ in range(2):
         assert main(["schedule", "install", "--kind", "cron", "--yes", "--", "signal", "-4"]) == 0
     lines = crontab.read_text().splitlines()
@@ -59,14 +65,70 @@ def test_install_keeps_other_lines_and_remove_leaves_them(
 def test_nothing_is_installed_without_consent_or_an_answer(
     crontab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A timer measures when nobody can be asked, so agreement comes first."""
+    """A timer measures when nobody can be asked, so agreement comes first; a variable of the
+    shell that installs it is not there when it runs."""
     before = crontab.read_text()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("REACHWATCH_CONSENT", raising=False)
-    assert main(["schedule", "install", "--kind", "cron", "--yes"]) == 4
     monkeypatch.setenv("REACHWATCH_CONSENT", "measure")
+    assert main(["schedule", "install", "--kind", "cron", "--yes"]) == 4
+    agree(tmp_path, monkeypatch)
     assert main(["schedule", "install", "--kind", "cron"]) == 4
     assert crontab.read_text() == before
+
+
+def test_a_crontab_that_cannot_be_read_is_not_replaced(
+    crontab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be read would be lost by writing; that there is none yet is another matter."""
+    agree(crontab.parent, monkeypatch)
+    install = ["schedule", "install", "--kind", "cron", "--yes"]
+    before = crontab.read_text()
+    program = crontab.parent / "bin" / "crontab"
+    whole = program.read_text()
+    for said, code in (("cannot open spool: I/O error", 3), ("no crontab for somebody", 0)):
+        program.write_text(whole.replace(f"cat {crontab};", f"echo {said} >&2; exit 1;"))
+        assert main(install) == code
+        assert (crontab.read_text() == before) == (code == 3)
+    assert "nothing is written" in capsys.readouterr().err
+
+
+def test_what_a_failed_install_wrote_can_be_removed(
+    crontab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no systemd runs its program fails, and files were left that nothing took away."""
+    home = crontab.parent / "home"
+    monkeypatch.setenv("HOME", str(home))
+    agree(crontab.parent, monkeypatch)
+    program = crontab.parent / "bin" / "systemctl"
+    program.write_text("#!/bin/sh\necho no bus >&2; exit 1\n")
+    program.chmod(0o755)
+    words = ["--kind", "systemd", "--yes", "--", "--proxy", "socks5://u:secret@h:1"]
+    assert main(["schedule", "install", *words]) == 3
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert files
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert main(["schedule", "remove", "--kind", "systemd"]) == 3
+    assert not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_words_that_check_does_not_know_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A timer's runs complain to nobody."""
+    assert main(["schedule", "show", "--kind", "cron", "--", "--fail-on", "bad"]) == 2
+    assert main(["schedule", "show", "--kind", "cron", "--folder", "/no/such"]) == 3
+    assert main(["schedule", "show", "--kind", "cron", "--", "a\udc80"]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["reachwatch", "reachwatch-0.1.0-py3.11-x86_64.pyz"])
+def test_a_timer_starts_the_program_that_made_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python alone finds no module inside a one-file archive, or in the Debian package."""
+    script = tmp_path / name
+    script.touch()
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    assert main(["schedule", "show", "--kind", "cron"]) == 0
+    assert f"{sys.executable} {script} check" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", KINDS)

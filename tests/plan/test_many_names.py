@@ -56,3 +56,26 @@ def test_of_many_names_the_ordinary_one_in_clear_and_one_encrypted_are_asked() -
     assert {kinds[f"n{n}.example", "tcp"] for n in range(names)} == {0}
     assert sum(sealed.values()) == names
     assert max(sealed.values()) - min(sealed.values()) <= 1
+
+
+def test_what_stands_in_for_a_resolver_is_declared() -> None:
+    """Each other encrypted resolver may be asked for a name of many; for few nobody stands in."""
+    plan = plan_of(MANY_NAMES + 1)
+    first = {
+        question.hostname: question.resolver.id
+        for question in questions(plan)
+        if question.resolver.protocol in ENCRYPTED
+    }
+    declared = [
+        (step.hostname, step.resolver.id)
+        for chain in plan.follow_ups
+        if chain.trigger == "resolver_failed"
+        for step in chain.steps
+        if isinstance(step, DnsLookup)
+    ]
+    sealed = {resolver.id for resolver in SHIPPED.resolvers if resolver.protocol in ENCRYPTED}
+
+    assert sorted(declared) == sorted(
+        (name, other) for name, own in first.items() for other in sealed - {own}
+    )
+    assert not [c for c in plan_of(1).follow_ups if c.trigger == "resolver_failed"]

@@ -17,10 +17,13 @@ from probe.model.target import Targets
 from probe.model.validate import load_targets
 from probe.wire.lists import assemble as assembling
 from probe.wire.lists.assemble import Assembled, Heading, as_bytes, assemble
+from probe.wire.lists.citizenlab import read_citizenlab
+from probe.wire.lists.gatus import read_gatus
+from probe.wire.lists.ooni_run import read_ooni_run
 from probe.wire.lists.places import BadPlaceError, read_place
 from probe.wire.lists.read import Format, read_list
 from probe.wire.lists.row import MAX_LIST_BYTES, MAX_ROWS, BadListError, MissingYamlError
-from probe.wire.lists.words import scrubbed
+from probe.wire.lists.words import LEFT_OUT, scrubbed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATA = Path(os.environ.get("REACHWATCH_DATA", ROOT.parent / "shared" / "data"))
@@ -443,3 +446,32 @@ def test_without_pyyaml_yaml_is_named_and_json_still_works(
     with pytest.raises(MissingYamlError):
         imported(GATUS)
     assert listed(imported('{"endpoints": [{"url": "https://a.example"}]}')).targets
+
+
+@pytest.mark.parametrize("day", ["2024-13-45", "9999-99-99", "20/01/2024", "", "2024-01-020"])
+def test_a_date_that_is_none_costs_no_list(day: str) -> None:
+    """One row's typing mistake made the whole list one that cannot be used."""
+    text = f"url,date_added\nhttps://a.example.org/,{day}\nhttps://b.example.org/,2023-04-05\n"
+    assert read_citizenlab(text, private=False).updated == "2023-04-05"
+    document = {"nettests": [], "date_updated": day, "date_created": "2023-04-05T06:07:08Z"}
+    assert read_ooni_run(document, private=False).updated == "2023-04-05"
+
+
+@pytest.mark.parametrize("name", ["jsessionid", "PHPSESSID", "session_id", "access_token"])
+def test_a_secret_within_a_path_is_left_out(name: str) -> None:
+    endpoint, notes = read_place(f"https://a.example.org/p;{name}=hunter/q;v=1", private=False)
+    assert endpoint.path == "/p/q;v=1"
+    assert any("left out" in note for note in notes)
+
+
+def test_a_condition_that_holds_a_secret_is_not_kept() -> None:
+    document = {
+        "endpoints": [
+            {
+                "url": "https://a.example.org",
+                "conditions": ["[STATUS] == 200", "[BODY].token == hunter"],
+            }
+        ]
+    }
+    (row,) = read_gatus(document, private=False).rows
+    assert row.kept["conditions"] == ["[STATUS] == 200", LEFT_OUT]

@@ -11,13 +11,12 @@ from typing import Final
 
 from probe.wire.lists.places import BadPlaceError, read_place
 from probe.wire.lists.row import OTHER_CATEGORY, BadListError, ReadList, Row, bounded
-from probe.wire.lists.words import kept_value
+from probe.wire.lists.words import day_of, kept_value
 
 SOURCE: Final = "Citizen Lab test list"
 LICENSE: Final = "CC-BY-NC-SA-4.0"
 
 _CATEGORY: Final = re.compile(r"[A-Z]{3,5}")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def read_citizenlab(text: str, *, private: bool) -> ReadList:
@@ -27,8 +26,7 @@ def read_citizenlab(text: str, *, private: bool) -> ReadList:
         BadListError: not CSV, a quote that never closes, or no column ``url``.
     """
     rows = bounded(_rows(text, private=private))
-    added = [str(row.kept.get("date_added", "")) for row in rows]
-    newest = max(filter(_DATE.fullmatch, added), default="")
+    newest = max((day_of(row.kept.get("date_added")) for row in rows), default="")
     return ReadList(rows=rows, source=SOURCE, license=LICENSE, updated=newest)
 
 

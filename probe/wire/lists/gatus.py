@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from probe.wire.lists.places import BadPlaceError, Place, read_place
 from probe.wire.lists.row import BadListError, ReadList, Row, bounded
-from probe.wire.lists.words import kept_value, short_name
+from probe.wire.lists.words import LEFT_OUT, is_secret_name, kept_value, short_name
 
 SOURCE: Final = "gatus configuration"
 
@@ -37,6 +37,11 @@ def _row(at: str, one: Any, *, private: bool) -> Row:
     if not isinstance(one, dict) or not isinstance(url, str):
         return Row(at=at, reason="no url", kept=kept_value({"endpoint": one}))
     kept = kept_value({key: one[key] for key in _KEPT if key in one})
+    if isinstance(kept.get("conditions"), list):
+        # What a body is compared with may be the secret itself.
+        kept["conditions"] = [
+            LEFT_OUT if isinstance(c, str) and is_secret_name(c) else c for c in kept["conditions"]
+        ]
     # Headers, bodies and clients hold passwords: their names are kept, their values never.
     if others := [short_name(key) for key in one if key not in _READ]:
         kept = kept | {"keys_not_copied": others[:50]}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from probe.wire.lists.places import BadPlaceError, read_place
 from probe.wire.lists.row import OTHER_CATEGORY, BadListError, ReadList, Row, bounded
-from probe.wire.lists.words import kept_value, short_name
+from probe.wire.lists.words import day_of, kept_value, short_name
 
 SOURCE: Final = "OONI Run descriptor"
 
@@ -43,8 +43,7 @@ def read_ooni_run(document: Any, *, private: bool) -> ReadList:
         for number, nettest in enumerate(document["nettests"])
         for row in _nettest(f"$.nettests[{number}]", nettest, private=private)
     )
-    dates = [document.get(key) for key in ("date_updated", "date_created")]
-    updated = next((d[:10] for d in dates if isinstance(d, str) and len(d) >= 10), "")
+    updated = day_of(document.get("date_updated")) or day_of(document.get("date_created"))
     name = document.get("name")
     return ReadList(
         rows=bounded(rows),

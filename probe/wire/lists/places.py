@@ -23,6 +23,9 @@ _STREAMS: Final = ("tcp", "tls")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_PARAMETER: Final = re.compile(r";([^=;/]{1,100})=[^;/]*")
+"""Of a part of a path, as ``;jsessionid=…`` (RFC 3986, section 3.3)."""
+
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LOCAL_SUFFIXES: Final = frozenset(
     {"localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "private"}
@@ -136,7 +139,10 @@ def _is_local_address(text: str) -> bool:
 
 
 def _path(parts: SplitResult) -> tuple[str, tuple[str, ...]]:
-    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._") or "/"
+    shown = _PARAMETER.sub(lambda found: "" if is_secret_name(found[1]) else found[0], parts.path)
+    path = quote(shown, safe="/%:@!$&'()*+,;=~-._") or "/"
+    if shown != parts.path:
+        return path, ("a part of the path is left out: it may hold a secret",)
     if not parts.query:
         return path, ()
     names = [field.partition("=")[0] for field in parts.query.split("&")]

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from probe.wire.lists.row import MAX_LIST_BYTES, BadListError
@@ -16,11 +17,12 @@ _USERINFO: Final = re.compile(r"//[^/?#\s]*@")
 _PIECES: Final = re.compile(r"([\s/]+)")
 _QUERY_VALUE: Final = re.compile(r"([?&;#])([^=&;#\s]{1,100})=[^&;#\s]*")
 _SECRET_PART: Final = re.compile(
-    r"token|secret|passw|api_?-?key|signature|credential|bearer", re.IGNORECASE
+    r"token|secret|passw|api_?-?key|signature|credential|bearer|sess(?:ion)?_?-?id", re.IGNORECASE
 )
 _SECRET_NAMES: Final = frozenset(
     {"key", "pass", "pwd", "auth", "authorization", "sig", "sid", "session", "user", "username"}
 )
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 LEFT_OUT: Final = "[left out]"
 
 
@@ -90,3 +92,13 @@ def kept_value(value: Any, depth: int = 6) -> Any:
 def short_name(text: str) -> str:
     """Return a name for people: one line, at most 100 characters."""
     return " ".join(scrubbed(text).split())[:100]
+
+
+def day_of(text: Any) -> str:
+    """Return the day (YYYY-MM-DD) that a date or time in ISO 8601 begins with; else nothing."""
+    if not isinstance(text, str) or not _DAY.match(text):
+        return ""
+    try:
+        return date.fromisoformat(text[:10]).isoformat()
+    except ValueError:
+        return ""

@@ -189,6 +189,23 @@ def test_the_same_measurement_in_two_files_is_one(tmp_path: Path) -> None:
     assert all_rows(tmp_path / "w", without) == all_rows(tmp_path / "plain", without)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_changed_file_had_in_common_stays(tmp_path: Path, *, together: bool) -> None:
+    """A measurement that another file has too is still measured when the first file changes."""
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.jsonl").write_bytes(lines(day(1), day(2), of_april(3)))
+    if not together:
+        build([source], tmp_path / "w")
+    (source / "b.jsonl").write_bytes(lines(day(2), of_april(3), of_april(4)))
+    build([source], tmp_path / "w")
+    (source / "a.jsonl").write_bytes(lines(day(1)))
+    build([source], tmp_path / "w")
+    build([source], tmp_path / "fresh")
+
+    assert all_rows(tmp_path / "w") == all_rows(tmp_path / "fresh")
+
+
 def test_a_finished_run_replaces_its_unfinished_file(tmp_path: Path) -> None:
     """A part that was imported while the run went on does not count beside the whole."""
     scene = Scene()
@@ -353,3 +370,61 @@ def test_progress_ends_at_its_total(sources: Path, tmp_path: Path) -> None:
     assert done == total > 0
     assert [step[0] for step in heard] == sorted(step[0] for step in heard)
     shutil.rmtree(tmp_path / "w")
+
+
+def test_measurements_without_a_report_are_runs_of_their_own(tmp_path: Path) -> None:
+    """Wherever they stand, and whether they come together or not: who counts as a probe."""
+    paths = []
+    for number in range(1, 4):
+        one = day(number) | {"report_id": ""}
+        paths.append(tmp_path / f"{number}.jsonl")
+        paths[-1].write_bytes(lines(one))
+        build(paths[-1:], tmp_path / "w")
+    build(reversed(paths), tmp_path / "once")
+
+    assert all_rows(tmp_path / "w") == all_rows(tmp_path / "once")
+    found = open_tables(tmp_path / "w")["measurements"].select("run_id").to_pyarrow().to_pylist()
+    assert len({row["run_id"] for row in found}) == 3
+
+
+def test_of_two_counts_of_a_day_the_larger_stays(tmp_path: Path) -> None:
+    """Whole, in any order: a table that was fetched early counts part of its last day."""
+    header = "date,ok,dns,http,tls,error,total\n"
+    counts = {"a": "2021-01-01,5,1,0,0,9,6\n", "b": "2021-01-01,9,0,1,2,3,12\n"}
+    for order in ("ab", "ba"):
+        for name in order:
+            path = tmp_path / order / f"{name}-ru.csv"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(header + counts[name])
+            build([path], tmp_path / f"w{order}")
+        found = open_tables(tmp_path / f"w{order}")["daily"].to_pyarrow().to_pylist()
+        assert {row["metric"]: row["value"] for row in found} == {
+            "ok": 9, "dns": 0, "http": 1, "tls": 2, "error": 3, "total": 12,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"PAR1 and no more", b"x" * 4000])
+def test_tables_that_are_damaged_are_named(tmp_path: Path, damage: bytes | None) -> None:
+    """Gone, empty, cut or something else: no other error, and before anything is asked."""
+    (tmp_path / "a.jsonl").write_bytes(lines(day(1)))
+    build([tmp_path / "a.jsonl"], tmp_path / "w")
+    (path,) = (tmp_path / "w").glob("measurements/*/*/*.parquet")
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(ManifestError, match=path.name):
+        open_tables(tmp_path / "w")
+
+    (tmp_path / "b.jsonl").write_bytes(lines(day(2)))
+    with pytest.raises(OSError, match=path.name):
+        build([tmp_path / "b.jsonl"], tmp_path / "w")
+
+
+def test_a_lock_that_is_damaged_does_not_lock(tmp_path: Path) -> None:
+    """A build killed at its start may leave half of the file, in which nothing is kept."""
+    (tmp_path / "a.jsonl").write_bytes(lines(day(1)))
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "_build.duckdb").write_bytes(b"half of it" * 100)
+
+    assert build([tmp_path / "a.jsonl"], tmp_path / "w").n_measurements == 1

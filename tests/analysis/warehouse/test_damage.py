@@ -69,6 +69,9 @@ BAD_LINES = {
     "port a text": with_keys(tcp_connect=[{"ip": "192.0.2.1", "port": "many", "status": {}}]),
     "time a text": with_keys(tcp_connect=[{"ip": "192.0.2.1", "port": 1, "t": "soon"}]),
     "key twice": GOOD.replace(b'"probe_cc"', b'"probe_cc":"IT","probe_cc"', 1),
+    "message cut in a character": with_keys(
+        tcp_connect=[{"ip": "192.0.2.1", "port": "\U0001f984" * 70_000, "status": {}}]
+    ),
     "our marks": GOOD.replace(b"{", b'{"rw_file":0,"rw_line":0,', 1),
     "two in one": GOOD + GOOD,
 }
@@ -167,6 +170,7 @@ DAMAGED_FILES: dict[str, tuple[str, bytes, int]] = {
     "not gzip": ("x.jsonl.gz", b"\x1f\x8b" + b"\xff" * 100, 0),
     "not zstd": ("x.jsonl.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 100, 0),
     "binary": ("x.json", bytes(range(11, 256)), 0),
+    "byte order mark": ("x.jsonl", b"\xef\xbb\xbf" + variant(3) + b"\n" + variant(4), 2),
     "no end": ("x.jsonl", variant(1) + b"\n" + variant(2), 2),
 }
 

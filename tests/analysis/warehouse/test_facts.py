@@ -314,3 +314,28 @@ def test_real_certificates_are_read(tmp_path: Path) -> None:
     assert leaf == (
         "CN=*.web.telegram.org", "*.web.telegram.org web.telegram.org", "2023-09-30 00:39:34",
     )  # fmt: skip
+
+
+def test_an_address_of_ipv6_is_one_place(tmp_path: Path) -> None:
+    """A URL has it in brackets, a connect has not: both are the same member's."""
+    address = "2001:db8::1"
+    pages = [{"request": {"url": f"http://[{address}]/"}, "response": {"code": 200}}]
+    connects = [{"ip": address, "port": 80, "status": {"success": True}}]
+    one = ooni.measurement("web_connectivity", requests=pages, tcp_connect=connects)
+    (row,) = tables(tmp_path, orjson.dumps(one))["measurements"]
+
+    assert (row["target_id"], row["n_ok"], row["n_total"]) == (f"web/{address}", 1, 1)
+
+
+def test_what_does_not_say_how_it_ended_is_no_success(tmp_path: Path) -> None:
+    """Rows without an outcome are no data, however many."""
+    one = ooni.measurement(
+        "telegram",
+        tcp_connect=[{"ip": "149.154.175.50", "port": 443, "status": {}}, {}],
+        requests=[{"request": {"url": "https://web.telegram.org/"}, "response": None}, {}],
+        tls_handshakes=[{}, None],
+    )
+    found = tables(tmp_path, orjson.dumps(one))
+
+    assert found["observations"] == []
+    assert [(row["outcome"], row["n_total"]) for row in found["measurements"]] == [("no_data", 0)]

@@ -14,7 +14,7 @@ from analysis.warehouse.schema import VERDICT_LAYERS
 from analysis.warehouse.verdict_rows import verdicts_of
 from facts import RUN
 from probe.model.codec import encode_line
-from probe.model.observation import STEPS, TACTICS
+from probe.model.observation import STEPS, TACTICS, Observation
 from probe.model.verdict import (
     STATES,
     BenignCause,
@@ -119,3 +119,27 @@ def test_rows_left_out_are_counted_with_their_file(tmp_path: Path) -> None:
     assert by_name["run-0.verdict.jsonl"] == built.n_withheld > 0
     assert by_name["run-1.verdict.jsonl"] == 0
     assert not build([tmp_path], tmp_path / "all", with_ways=True, threads=1).n_withheld
+
+
+TCP = Observation(
+    observation_id="o00001", chain_id="c00001", step="tcp", role="test", service_id="a",
+    target_id="a/web", combination_rule="all_of", control_id=None, endpoint_id="192.0.2.1:443",
+    member="m", t0=0.0, t=0.1, failure=None, address="192.0.2.1", port=443, ip_version=4,
+)  # fmt: skip
+
+
+def test_a_number_larger_than_its_column_costs_its_line(tmp_path: Path) -> None:
+    """JSON's numbers have no bound. File and line are named, and the others are read."""
+    facts = [verdict(), verdict(target_id="a/pool", attempts=2**31), verdict(target_id="a/x")]
+    path = stored(tmp_path, *facts, lab=True)
+    observed = path.with_name("run-1.obs.jsonl")
+    sizes = (5, 2**63)
+    observed.write_bytes(
+        b"".join(encode_line(RUN, msgspec.structs.replace(TCP, sent_bytes=n)) for n in sizes)
+    )
+    built = build([tmp_path], tmp_path / "w", threads=1)
+    tables = open_tables(tmp_path / "w")
+
+    assert {(fault.path, fault.number) for fault in built.faults} == {(path, 2), (observed, 2)}
+    assert tables["verdicts"].count().execute() == 2
+    assert tables["observations"].count().execute() == 1
