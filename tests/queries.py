@@ -42,6 +42,7 @@ def _states(data: Dataset) -> ibis.Table:
 
 QUERIES: Final[dict[str, Callable[[Dataset], list[Asked]]]] = {
     "judged.judged": lambda d: [judged.judged(d.verdicts, d.measurements)],
+    "judged.judged_ours": lambda d: [judged.judged_ours(d.verdicts)],
     "grid.cells": lambda d: [grid.cells(d.judged), grid.cells(d.judged, _BY)],
     "grid.totals": lambda d: [grid.totals(d.judged, judged.COUNTRIES)],
     "grid.pattern_counts": lambda d: [grid.pattern_counts(d.judged)],

@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch
 
 from analysis.chart.events import Event, event_words
 from analysis.chart.key import NO_DATA
-from analysis.chart.rows import Plan, Row, Ruled, ruled
+from analysis.chart.rows import Plan, Row, Ruled, cells_by_row, ruled
 from analysis.chart.sheet import clean
 from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.style import LOOKS, SOFT_INK, Look, settings
@@ -55,11 +55,6 @@ def coverage(
 
 def rows_of(table: pd.DataFrame) -> list[Row]:
     """Return the rows of a table, in its order, with their totals."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for record in table.to_dict("records"):
-        found.setdefault((record["group"], record["name"]), []).append(
-            {str(key): item for key, item in record.items()}
-        )
     totals = ["n", "n_probes", "n_insufficient"]
     # OONI has no controls of ours: a column of noughts would say that none failed.
     totals += ["n_failed_controls"] if has_controls(table) else []
@@ -73,7 +68,7 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
             ),
             cells,
         )
-        for (group, name), cells in found.items()
+        for (group, name), cells in cells_by_row(table).items()
     ]
 
 

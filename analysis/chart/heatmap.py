@@ -14,7 +14,7 @@ from matplotlib.patches import PathPatch
 
 from analysis.chart.events import Event, event_words
 from analysis.chart.key import NO_DATA
-from analysis.chart.rows import Plan, Row, Ruled, ruled, strip_label
+from analysis.chart.rows import Plan, Row, Ruled, cells_by_row, ruled, strip_label
 from analysis.chart.scale import compact, percent
 from analysis.chart.sheet import clean
 from analysis.chart.simulated import SPOKEN, simulated
@@ -84,11 +84,6 @@ def heatmap(
 
 def rows_of(table: pd.DataFrame) -> list[Row]:
     """Return the rows of a table, in its order."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for record in table.to_dict("records"):
-        found.setdefault((record["group"], record["name"]), []).append(
-            {str(key): item for key, item in record.items()}
-        )
     return [
         Row(
             group,
@@ -96,7 +91,7 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
             tuple(f"{sum(c[key] for c in cells):,}" for key in ("n", "n_probes")),
             cells,
         )
-        for (group, name), cells in found.items()
+        for (group, name), cells in cells_by_row(table).items()
     ]
 
 

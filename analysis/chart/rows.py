@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
+import pandas as pd
+
 from analysis.chart import events as event_marks
 from analysis.chart.events import Event
 from analysis.chart.framed import MARGIN_IN, framed
@@ -59,6 +61,15 @@ class Plan(NamedTuple):
     title: str
     caption: str
     simulated: Simulated
+
+
+def cells_by_row(table: pd.DataFrame) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return a table's records by their group and name, in its order."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in table.to_dict("records"):
+        cell = {str(key): item for key, item in record.items()}
+        found.setdefault((cell["group"], cell["name"]), []).append(cell)
+    return found
 
 
 def ruled(plan: Plan, events: Sequence[Event]) -> Ruled:

@@ -30,17 +30,7 @@ def judged(verdicts: ibis.Table, measurements: ibis.Table) -> ibis.Table:
     come to a person), lab, state, pattern, n_ok, n_total. ``pattern`` is the mechanism; of
     OONI's where and how it failed, as in ``tls.reset``; null where it did not.
     """
-    own = verdicts.filter(verdicts.tactic == "none")
-    ours = own.select(
-        "date",
-        *NETWORKS,
-        run_id=own.measurement_id,
-        lab=own.lab,
-        state=own.state,
-        pattern=own.mechanism,
-        n_ok=own.n_ok.cast("int64"),
-        n_total=own.n_total.cast("int64"),
-    )
+    ours = judged_ours(verdicts.filter(verdicts.tactic == "none"))
     other = measurements.filter(measurements.source == "ooni")
     failed = other.outcome.isin(["partial", "failed"])
     theirs = other.select(
@@ -61,3 +51,18 @@ def judged(verdicts: ibis.Table, measurements: ibis.Table) -> ibis.Table:
         n_total=other.n_total.cast("int64"),
     )
     return ours.union(theirs)
+
+
+def judged_ours(verdicts: ibis.Table, **more: ibis.Value) -> ibis.Table:
+    """Return verdicts in the columns of `judged`, with ``more`` beside them."""
+    return verdicts.select(
+        "date",
+        *NETWORKS,
+        run_id=verdicts.measurement_id,
+        lab=verdicts.lab,
+        state=verdicts.state,
+        pattern=verdicts.mechanism,
+        n_ok=verdicts.n_ok.cast("int64"),
+        n_total=verdicts.n_total.cast("int64"),
+        **more,
+    )

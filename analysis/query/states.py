@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import ibis
 
-from analysis.query.judged import NETWORKS, judged
+from analysis.query.judged import NETWORKS, judged, judged_ours
 
 SERIES: Final = (*NETWORKS, "tactic", "proxy_id")
 """A row of a timeline: one target in one network by one way."""
@@ -20,18 +20,7 @@ def states(verdicts: ibis.Table, measurements: ibis.Table) -> ibis.Table:
     direct = judged(verdicts, measurements)
     direct = direct.mutate(tactic=ibis.literal("none"), proxy_id=ibis.literal(""))
     around = verdicts.filter(verdicts.tactic != "none")
-    ways = around.select(
-        "date",
-        *NETWORKS,
-        run_id=around.measurement_id,
-        lab=around.lab,
-        state=around.state,
-        pattern=around.mechanism,
-        n_ok=around.n_ok.cast("int64"),
-        n_total=around.n_total.cast("int64"),
-        tactic=around.tactic,
-        proxy_id=around.proxy_id.fill_null(""),
-    )
+    ways = judged_ours(around, tactic=around.tactic, proxy_id=around.proxy_id.fill_null(""))
     return direct.union(ways)
 
 

@@ -11,7 +11,7 @@ from analysis.dataset import Dataset
 from analysis.drawn import Drawn
 from analysis.query.judged import NETWORKS
 from analysis.views.cells import MAX_COLUMNS, cells
-from analysis.views.places import measured_by, place_words
+from analysis.views.places import measured_by, place_words, share_columns
 from analysis.views.sources import counted
 
 MAX_ROWS: Final = 20
@@ -51,19 +51,10 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
 
 def _table(frame: pd.DataFrame) -> pd.DataFrame:
     measured = frame[frame["n"] > 0]
-    share = measured["share"].where(measured["is_shown"])
     return pd.DataFrame(
         {
             "Target": measured["target_id"],
             "Network": measured["name"],
-            "From": measured["date"],
-            "To": measured["until"],
-            "Failing": measured["failing"],
-            "Decided": measured["decided"],
-            "Share": ["" if pd.isna(value) else f"{value:.1%}" for value in share],
-            "95 % from": [f"{value:.1%}" for value in measured["low"]],
-            "to": [f"{value:.1%}" for value in measured["high"]],
-            "n": measured["n"],
-            "Probes": measured["n_probes"],
+            **share_columns(measured),
         }
     ).reset_index(drop=True)

@@ -1,6 +1,6 @@
 """Networks and sources of a frame in words: what rows are called, who measured how much."""
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -28,3 +28,22 @@ def measured_by(frame: pd.DataFrame, noun: str) -> str:
     by_source = {str(name): int(n) for name, n in frame.groupby("source")["n"].sum().items()}
     networks = frame[["probe_cc", "probe_asn"]].drop_duplicates().itertuples(index=False, name=None)
     return source_words(by_source, networks, noun)
+
+
+def share_columns(measured: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of a table that say what a share is of, how sure it is, and of whom.
+
+    ``measured``: rows of `cells.Cells` in which something was measured.
+    """
+    share = measured["share"].where(measured["is_shown"])
+    return {
+        "From": measured["date"],
+        "To": measured["until"],
+        "Failing": measured["failing"],
+        "Decided": measured["decided"],
+        "Share": ["" if pd.isna(value) else f"{value:.1%}" for value in share],
+        "95 % from": [f"{value:.1%}" for value in measured["low"]],
+        "to": [f"{value:.1%}" for value in measured["high"]],
+        "n": measured["n"],
+        "Probes": measured["n_probes"],
+    }

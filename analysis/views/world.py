@@ -11,7 +11,7 @@ from analysis.dataset import Dataset
 from analysis.drawn import Drawn
 from analysis.query.judged import COUNTRIES
 from analysis.views.cells import cells
-from analysis.views.places import SHORT
+from analysis.views.places import SHORT, share_columns
 from analysis.views.sources import counted
 
 MAX_PANELS: Final = 24
@@ -94,18 +94,6 @@ def _ordered(own: pd.DataFrame) -> pd.DataFrame:
 
 def _table(frame: pd.DataFrame) -> pd.DataFrame:
     measured = frame[frame["n"] > 0]
-    share = measured["share"].where(measured["is_shown"])
-    return pd.DataFrame(
-        {
-            "Country": measured["name"],
-            "From": measured["date"],
-            "To": measured["until"],
-            "Failing": measured["failing"],
-            "Decided": measured["decided"],
-            "Share": ["" if pd.isna(value) else f"{value:.1%}" for value in share],
-            "95 % from": [f"{value:.1%}" for value in measured["low"]],
-            "to": [f"{value:.1%}" for value in measured["high"]],
-            "n": measured["n"],
-            "Probes": measured["n_probes"],
-        }
-    ).reset_index(drop=True)
+    return pd.DataFrame({"Country": measured["name"], **share_columns(measured)}).reset_index(
+        drop=True
+    )

@@ -7,8 +7,8 @@ from scipy.signal import lfilter
 from analysis.stats.association import detrended_log, lagged_association
 
 
-def slow(cells: int, rng: np.random.Generator) -> np.ndarray:
-    return lfilter([1.0], [1.0, -0.7], rng.standard_normal(cells))
+def slow(cells: int, rng: np.random.Generator, phi: float = 0.7) -> np.ndarray:
+    return lfilter([1.0], [1.0, -phi], rng.standard_normal(cells))
 
 
 def test_a_lag_is_found() -> None:
@@ -34,6 +34,18 @@ def test_unrelated_slow_series_stay_within_the_band() -> None:
         outside += bool(((found.low > 0) | (found.high < 0)).any())
 
     assert outside <= 2
+
+
+def test_what_lasts_longer_than_a_block_is_no_association() -> None:
+    """Two series whose neighbours correlate by 0.9, in blocks of two weeks as a chart has them."""
+    rng = np.random.default_rng(12)
+    outside = 0
+    for _ in range(30):
+        one, other = (detrended_log(np.exp(0.1 * slow(200, rng, 0.9)), degree=2) for _ in range(2))
+        found = lagged_association(one, other, 14, 14, rng)
+        outside += bool(((found.low > 0) | (found.high < 0)).any())
+
+    assert outside <= 3
 
 
 def test_trend_and_week_are_no_association() -> None:
