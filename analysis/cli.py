@@ -222,6 +222,8 @@ def _run(
         _complain(f"--from {args.first} --to {args.last}: ends before it begins")
         return EXIT_USAGE
     try:
+        import duckdb  # noqa: PLC0415 - start-up time
+
         from analysis.chart.files import (  # noqa: PLC0415 - start-up time
             OutputError,
             check_writable,
@@ -231,6 +233,7 @@ def _run(
         from analysis.events import BadEventsError, events_of  # noqa: PLC0415 - start-up time
         from analysis.result_files import NoResultsError  # noqa: PLC0415 - start-up time
         from analysis.warehouse.manifest import ManifestError  # noqa: PLC0415 - start-up time
+        from analysis.warehouse.read import first_line  # noqa: PLC0415 - start-up time
         from probe.verdict.withheld import notice  # noqa: PLC0415 - start-up time
     except ModuleNotFoundError as error:
         return _missing_extra(error)
@@ -258,6 +261,12 @@ def _run(
     except OSError as error:
         line.close()
         _complain(_os_words(error))
+        return EXIT_BAD_INPUT
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.ParserException | duckdb.BinderException):
+            raise  # A question that cannot be asked is our fault, not the file's.
+        line.close()
+        _complain(f"a table cannot be read: {first_line(error)}")
         return EXIT_BAD_INPUT
     finally:
         line.close()

@@ -174,6 +174,9 @@ def load(
     found = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if len(found) == 1 and (found[0] / FILE).is_file():
         return _opened(found[0], with_ways=with_ways, built=None)
+    for path in found:
+        if (path / FILE).is_file():
+            raise ManifestError(f"{path}: a warehouse is read alone; add the rest to it first")
     folder = Path(tempfile.mkdtemp(prefix="reachwatch-"))
     try:
         dataset = _imported(found, folder, progress, with_ways=with_ways)

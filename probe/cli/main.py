@@ -225,7 +225,8 @@ def _ended(words: list[str]) -> int:
     except CommandError as error:
         return _fail(words, error.exit_code, error.lines)
     except KeyboardInterrupt:
-        return _fail(words, EXIT_INTERRUPT, ["interrupted; what was measured is stored"])
+        stored = "; what was measured is stored" if words[:1] in (["check"], ["watch"]) else ""
+        return _fail(words, EXIT_INTERRUPT, [f"interrupted{stored}"])
     except StandardOutputError:
         raise
     except Exception as error:

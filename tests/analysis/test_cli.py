@@ -20,6 +20,7 @@ from analysis.cli import (
 )
 from analysis.progress import ProgressLine
 from analysis.result_files import find
+from analysis.warehouse import build
 from analysis_results import write_history
 
 
@@ -197,3 +198,22 @@ def test_declaring_the_commands_loads_no_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_a_table_damaged_in_its_middle_is_named(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever the bytes are wrong: a chart, or a sentence and exit 3; no traceback."""
+    build([results], tmp_path / "w")
+    (path,) = (tmp_path / "w" / "verdicts").rglob("*.parquet")
+    whole = path.read_bytes()
+    codes = []
+    for start in range(8, len(whole) - 8, max(len(whole) // 12, 1)):
+        damaged = bytearray(whole)
+        damaged[start : start + 64] = b"\xa5" * len(damaged[start : start + 64])
+        path.write_bytes(damaged)
+        codes.append(plot("timeline", tmp_path / "w", "-o", tmp_path / "x.svg"))
+
+    assert set(codes) <= {0, 3}
+    assert 3 in codes
+    assert "Traceback" not in capsys.readouterr().err

@@ -135,6 +135,8 @@ def test_a_warehouse_is_loaded_as_it_was_built(folder: Path, tmp_path: Path) -> 
     assert records(rw.load(tmp_path / "w").judged) == records(rw.load(folder).judged)
     with pytest.raises(ManifestError, match="without ways"):
         rw.load(tmp_path / "w", with_ways=True)
+    with pytest.raises(ManifestError, match="read alone"):
+        rw.load([folder, tmp_path / "w"])
 
 
 def test_nothing_is_an_error(tmp_path: Path) -> None:
