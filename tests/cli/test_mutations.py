@@ -157,4 +157,4 @@ def test_a_report_is_drawn_from_what_is_readable(
 
     assert code == 3
     assert f"{facts}:" in capsys.readouterr().err
-    assert "Damaged input: 1 places" in page.read_text()
+    assert "Damaged input: 1 place" in page.read_text()
