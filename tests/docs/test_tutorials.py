@@ -4,14 +4,15 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from probe.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("REACHWATCH_DATA", ROOT.parent / "shared" / "data")) / "daily"
@@ -53,21 +54,18 @@ def trimmed(text: str) -> str:
 
 
 def in_shell(text: str) -> str:
-    """Run commands as printed, ``reachwatch`` being ours; return all they say.
+    """Run commands as printed, here instead of in a process each; return all they say.
 
     ``# exits N`` below a command is how it ends.
     """
-    ours = f'reachwatch() {{ "{sys.executable}" -m probe.cli.main "$@"; }}\n'
-    said = ""
-    for found in re.finditer(r"^(?!#)(.+)\n(?:# exits ([0-9]+)\n)?", text, re.MULTILINE):
-        done = subprocess.run(
-            ["bash", "-uc", ours + found[1]],
-            capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        assert done.returncode == int(found[2] or 0), (found[1], done.stderr)
-        said += done.stdout + done.stderr
-    return said
+    heard = io.BytesIO()
+    said = io.TextIOWrapper(heard, encoding="utf-8", write_through=True)
+    for found in re.finditer(r"^(?!#)reachwatch (.+)\n(?:# exits ([0-9]+)\n)?", text, re.MULTILINE):
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = main(shlex.split(found[1]))
+        assert code == int(found[2] or 0), (found[1], heard.getvalue().decode())
+    assert text.count("reachwatch ") >= text.count("\n") - text.count("# exits "), "other commands"
+    return heard.getvalue().decode()
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real daily series are not here")

@@ -189,13 +189,11 @@ def test_ports_are_on_loopback_only(session: Any) -> None:
         for line in lines
         if line[3] == listening and f"socket:[{line[9]}]" in sockets
     ]
-    loopback = {
-        "0100007F",  # 127.0.0.1, as the kernel of a little-endian machine writes it
-        "0000000000000000FFFF00000100007F",
-        "00000000000000000000000001000000",
-    }
+    # All of 127.0.0.0/8, as the kernel of a little-endian machine writes it (tests of other
+    # rooms may hold some of it in this process), mapped into IPv6 or not; and ::1.
+    local = "00000000000000000000000001000000"
     assert len(places) >= 3, "the master and both workers listen"
-    assert set(places) <= loopback
+    assert all(place.endswith("7F") or place == local for place in places)
 
 
 def _name(pid: int) -> str:
