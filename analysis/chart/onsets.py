@@ -16,6 +16,7 @@ from analysis.chart.events import Event, event_words
 from analysis.chart.framed import framed
 from analysis.chart.scale import compact, percent
 from analysis.chart.sheet import Sheet, clean, shortened, width_of
+from analysis.chart.simulated import SPOKEN, Simulated
 from analysis.chart.style import INK, RULE, SOFT_INK, settings
 from analysis.chart.time_axis import DayAxis, draw_axis
 
@@ -45,7 +46,7 @@ def onsets(
     *,
     title: str,
     source: str,
-    is_simulated: bool = False,
+    simulated: Simulated = "none",
 ) -> Figure:
     """Draw changes, a row each, in the order given.
 
@@ -55,7 +56,7 @@ def onsets(
         events: lines through the rows.
         title: the heading.
         source: who measured what, for the caption.
-        is_simulated: the days are of no real network.
+        simulated: how much of it is of no real network.
 
     Raises:
         ValueError: a column is missing, or there are no rows.
@@ -64,7 +65,7 @@ def onsets(
     if missing or table.empty:
         raise ValueError(f"no column {missing[0]}" if missing else "no rows")
     with settings():
-        return _draw(table, span, events, title, source, is_simulated=is_simulated)
+        return _draw(table, span, events, title, source, simulated=simulated)
 
 
 def _draw(
@@ -74,7 +75,7 @@ def _draw(
     title: str,
     source: str,
     *,
-    is_simulated: bool,
+    simulated: Simulated,
 ) -> Figure:
     left = 0.25 + LABELS_IN
     area = WIDTH_IN - left - sum(COLUMNS_IN) - 0.35
@@ -84,7 +85,7 @@ def _draw(
     plot = len(table) * ROW_IN
     inner = HEAD_IN + marks.height + plot + AXIS_IN + marks.key_height + KEY_IN
     caption = " ".join([f"Source: {source}.", _READING, *marks.notes])
-    frame = framed(WIDTH_IN, inner, title, caption, simulated="wholly" if is_simulated else "none")
+    frame = framed(WIDTH_IN, inner, title, caption, simulated=simulated)
     page = frame.page
     bottom = frame.bottom + KEY_IN + marks.key_height + AXIS_IN
     top = bottom + plot
@@ -200,14 +201,14 @@ def onsets_alt_text(
     span: tuple[date, date],
     events: Sequence[Event] = (),
     *,
-    is_simulated: bool = False,
+    simulated: Simulated = "none",
 ) -> str:
     """Say the span, each row with date, interval, shares and n, and events."""
     rows = table.to_dict("records")
     n_onsets = sum(row["direction"] == "onset" for row in rows)
     drawn = f"{n_onsets} onsets and {len(rows) - n_onsets} liftings are drawn."
     parts = [
-        *(["Simulated network."] if is_simulated else []),
+        *([SPOKEN[simulated].strip()] if simulated != "none" else []),
         f"When blocking began and ended, {span[0]} to {span[1]}: {drawn}",
     ]
     for row in rows:

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.chart.events import Event
 from analysis.chart.onsets import interval_words, onsets, onsets_alt_text
 from analysis.chart.scale import percent
+from analysis.chart.simulated import simulated
 from analysis.dataset import Dataset
 from analysis.drawn import Drawn, NoDataError
 from analysis.onset_search import Onsets, find
@@ -89,7 +90,9 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
             f"no onset or lifting stands out in {n_series:,} series from {span[0]} to {span[1]}"
         )
     drawn = _largest(rows)
-    is_simulated = not counts[0].empty and bool((counts[0]["lab_n"] > 0).any())
+    lab = simulated(counts[0]) if not counts[0].empty else "none"
+    if lab == "wholly" and not counts[1].empty:
+        lab = "partly"
     title = f"When blocking began and ended, {span[0]} to {span[1]}"
     has_several = any(row["n_series"] > 1 for row in drawn)
     source = _source(counts, found, len(rows) - len(drawn), has_several=has_several)
@@ -97,8 +100,8 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     return Drawn(
         name="onsets",
         title=title,
-        figure=onsets(frame, span, events, title=title, source=source, is_simulated=is_simulated),
-        alt=onsets_alt_text(frame, span, events, is_simulated=is_simulated),
+        figure=onsets(frame, span, events, title=title, source=source, simulated=lab),
+        alt=onsets_alt_text(frame, span, events, simulated=lab),
         table=_table(found),
         caption="A row is a change of one series: date with the 95 % interval that a bootstrap "
         "gives, day on which a detector that sees only the past raised its alarm, shares before "
