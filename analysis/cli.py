@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from analysis.progress import ProgressLine
 from analysis.views import KINDS, QUESTIONS
+from probe.locale import ENVIRONMENT, NAMES, Language, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,10 @@ def configure_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", metavar="DAY..DAY|AS123|CC",
         help="beside another period, network or country",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lang", choices=tuple(NAMES), default=None,
+        help=f"language of the page, its charts apart (default: {ENVIRONMENT}, then the system's)",
     )  # fmt: skip
     _common(parser)
 
@@ -106,6 +111,11 @@ def _day(text: str) -> date:
 def report_command(args: argparse.Namespace) -> int:
     """Draw one HTML page; exit 3 if any input was damaged or missing."""
     try:
+        say = Language(code_of(args.lang))
+    except ValueError as error:
+        _complain(str(error))
+        return EXIT_BAD_INPUT
+    try:
         from analysis.drawn import NoDataError  # noqa: PLC0415 - start-up time
         from analysis.report import (  # noqa: PLC0415 - start-up time
             ComparisonError,
@@ -136,7 +146,9 @@ def report_command(args: argparse.Namespace) -> int:
             raise NoDataError("nothing of the data is selected")
         line.show(0.5, f"drawing {args.output}")
         output = Path(args.output)
-        write_report(chosen, output, question=args.question, events=events, compare=compare)
+        write_report(
+            chosen, output, question=args.question, events=events, compare=compare, say=say
+        )
 
     return _run(args, draw)
 

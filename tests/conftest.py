@@ -6,6 +6,8 @@ import pytest
 
 # Whoever starts the tests agrees that they measure: loopback, and namespaces made here.
 os.environ["REACHWATCH_CONSENT"] = "measure"
+# Tests compare English words, whoever runs them.
+os.environ["REACHWATCH_LANG"] = "en"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import msgspec
 
 from analysis.report.cut import SENTENCE, cut
 from analysis.warehouse.verdict_rows import verdicts_of
+from probe.locale import ENGLISH, Language
 from probe.model.verdict import BLOCKED_STATES, Verdict
 from probe.verdict.words import Answers, three_answers
 
@@ -19,18 +20,18 @@ class Told(NamedTuple):
     verdicts: tuple[Verdict, ...]
 
 
-def latest(verdicts: ibis.Table) -> Told | None:
+def latest(verdicts: ibis.Table, say: Language = ENGLISH) -> Told | None:
     """Return the latest run's answers; None where there are no whole verdicts of ours."""
-    return _told(verdicts, verdicts)
+    return _told(verdicts, verdicts, say)
 
 
-def latest_blocked(verdicts: ibis.Table) -> Told | None:
+def latest_blocked(verdicts: ibis.Table, say: Language = ENGLISH) -> Told | None:
     """Return the answers of the latest run with signs of blocking on the direct way."""
     signs = verdicts.state.isin(sorted(BLOCKED_STATES)) & (verdicts.tactic == "none")
-    return _told(verdicts, verdicts.filter(signs))
+    return _told(verdicts, verdicts.filter(signs), say)
 
 
-def _told(verdicts: ibis.Table, among: ibis.Table) -> Told | None:
+def _told(verdicts: ibis.Table, among: ibis.Table, say: Language) -> Told | None:
     order = [ibis.desc("start_time"), ibis.desc("measurement_id")]
     found = among.order_by(order).select("start_time", "measurement_id").limit(1)
     picked = found.to_pyarrow().to_pylist()
@@ -50,5 +51,5 @@ def _told(verdicts: ibis.Table, among: ibis.Table) -> Told | None:
     except msgspec.ValidationError:
         # A frame of somebody's, with the columns that charts need and no more.
         return None
-    answers = Answers(*(cut(answer, SENTENCE) for answer in three_answers(own)))
+    answers = Answers(*(cut(answer, SENTENCE) for answer in three_answers(own, say)))
     return Told(f"{run['start_time']:%Y-%m-%d %H:%M} UTC", answers, own)

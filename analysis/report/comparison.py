@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from analysis.dataset import Dataset
 from analysis.report.cut import cut
+from probe.locale import ENGLISH, Language
 
 _PERIOD: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.\.([0-9]{4}-[0-9]{2}-[0-9]{2})", re.ASCII
@@ -40,13 +41,13 @@ class Selection:
             country=self.country, asn=self.asn, target=self.target, first=self.first, last=self.last
         )
 
-    @property
-    def words(self) -> str:
+    def words(self, say: Language = ENGLISH) -> str:
         """Say in a few words what is taken."""
         parts = [_listed(self.country), _listed(self.asn, "AS"), _listed(self.target)]
         if self.first or self.last:
-            parts.append(f"{self.first or 'the beginning'} to {self.last or 'the end'}")
-        return cut(", ".join(part for part in parts if part) or "everything", 120)
+            first, last = self.first or say("the beginning"), self.last or say("the end")
+            parts.append(say("{first} to {last}").format(first=first, last=last))
+        return cut(", ".join(part for part in parts if part) or say("everything"), 120)
 
 
 def _listed(value: Any, prefix: str = "") -> str:

@@ -9,6 +9,8 @@ CELL: Final = 200
 """Characters of a cell or a name; a domain name has at most 253, and most have 20."""
 SENTENCE: Final = 1500
 """Characters of what a chart says in words, or of an answer."""
+_NON_JOINER: Final = "\u200c"
+"""Parts two letters within a Persian word; a blank in its place would make two words of it."""
 
 
 def cut(text: str, length: int = CELL) -> str:
@@ -21,6 +23,7 @@ def cut(text: str, length: int = CELL) -> str:
     for character in text[: length + 1]:
         marks = marks + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
         if marks <= MAX_MARKS:
-            found.append(character if character.isprintable() or character == "\n" else " ")
+            is_shown = character.isprintable() or character in {"\n", _NON_JOINER}
+            found.append(character if is_shown else " ")
     kept = "".join(found)
     return kept if len(kept) <= length else f"{kept[:length].rstrip()}…"

@@ -12,6 +12,7 @@ from analysis.report.shares import over_days
 from analysis.stats.intervals import LEVEL
 from analysis.stats.multiplicity import FALSE_DISCOVERIES
 from analysis.stats.multiplicity import select as select_tests
+from probe.locale import ENGLISH, Language, marked
 
 Floats = NDArray[np.float64]
 
@@ -20,13 +21,18 @@ METHOD: Final = "agresti-caffo"
 """Agresti & Caffo 2000: interval and test agree with each other, and hold for few measurements
 and for shares of 0 and 1."""
 
-CAPTION: Final = (
+_CAPTION: Final = marked(
     "One row per target, the largest differences first. Shares count failing of decided "
     "measurements (n), each with its 95 % interval; n counts for less where one run (of OONI's: "
     "one report) measured often. The difference is B less A in percentage points, with its 95 % "
-    f"interval ({METHOD}). p is adjusted for all targets (Benjamini and Yekutieli). “Differs”: "
-    f"adjusted p at most {FALSE_DISCOVERIES:g} and an interval without 0."
+    "interval ({method}). p is adjusted for all targets (Benjamini and Yekutieli). “Differs”: "
+    "adjusted p at most {most} and an interval without 0."
 )
+
+
+def caption(say: Language = ENGLISH) -> str:
+    """Say how the table is to be read."""
+    return say(_CAPTION).format(method=METHOD, most=f"{FALSE_DISCOVERIES:g}")
 
 
 def differences(a: Dataset, b: Dataset) -> pd.DataFrame:
@@ -51,7 +57,7 @@ def differences(a: Dataset, b: Dataset) -> pd.DataFrame:
     both = both.assign(
         difference=tested[:, 0], low=tested[:, 1], high=tested[:, 2], p=chosen.adjusted,
         words=np.where(
-            ~enough, "not enough data", np.where(differs, "differs", "no difference seen")
+            ~enough, _TOO_LITTLE, np.where(differs, marked("differs"), marked("no difference seen"))
         ),
     )  # fmt: skip
     order = np.argsort(-np.abs(np.where(enough, tested[:, 0], 0.0)), kind="stable")
@@ -78,54 +84,69 @@ def _tested(row: dict[str, Any]) -> tuple[float, float, float, float]:
     )  # fmt: skip
 
 
-_HEADINGS: Final = [
-    "Target", "Fails in A", "n in A", "Runs in A", "Fails in B", "n in B", "Runs in B",
-    "Difference", "p", "In words",
-]  # fmt: skip
+_TOO_LITTLE: Final = marked("not enough data")
+_HEADINGS: Final = (
+    marked("Target"),
+    marked("Fails in A"),
+    marked("n in A"),
+    marked("Runs in A"),
+    marked("Fails in B"),
+    marked("n in B"),
+    marked("Runs in B"),
+    marked("Difference"),
+    "p",
+    marked("In words"),
+)
 
 
-def difference_table(found: pd.DataFrame) -> pd.DataFrame:
+def difference_table(found: pd.DataFrame, say: Language = ENGLISH) -> pd.DataFrame:
     """Return `differences` as people read them."""
     rows = found.to_dict("records")
     is_mixed = len({row["source"] for row in rows}) > 1
     return pd.DataFrame(
         [
-            {
-                "Target": row["target_id"] + (f" ({row['source']})" if is_mixed else ""),
-                "Fails in A": _share(row, "a"),
-                "n in A": _count(row["n_a"]),
-                "Runs in A": _count(row["probes_a"]),
-                "Fails in B": _share(row, "b"),
-                "n in B": _count(row["n_b"]),
-                "Runs in B": _count(row["probes_b"]),
-                "Difference": _difference(row),
-                "p": None if np.isnan(row["p"]) else _p(row["p"]),
-                "In words": row["words"],
-            }
+            (
+                row["target_id"] + (f" ({row['source']})" if is_mixed else ""),
+                _share(row, "a", say),
+                _count(row["n_a"]),
+                _count(row["probes_a"]),
+                _share(row, "b", say),
+                _count(row["n_b"]),
+                _count(row["probes_b"]),
+                _difference(row, say),
+                None if np.isnan(row["p"]) else _p(row["p"]),
+                say(row["words"]),
+            )
             for row in rows
         ],
-        columns=_HEADINGS,
+        columns=[say(heading) for heading in _HEADINGS],
         dtype=object,
     )
 
 
-def _share(row: dict[str, Any], side: str) -> str:
+def _share(row: dict[str, Any], side: str, say: Language) -> str:
     if not row[f"n_{side}"] > 0:
-        return "no data"
+        return say("no data")
     low, high = (100 * row[f"{bound}_{side}"] for bound in ("low", "high"))
     if not row[f"is_shown_{side}"]:
-        return f"not enough data ({low:.0f} to {high:.0f} %)"
-    return f"{100 * row[f'share_{side}']:.1f} % ({low:.1f} to {high:.1f} %)"
+        return say("not enough data ({low} to {high} %)").format(
+            low=f"{low:.0f}", high=f"{high:.0f}"
+        )
+    share = f"{100 * row[f'share_{side}']:.1f}"
+    return say("{share} % ({low} to {high} %)").format(
+        share=share, low=f"{low:.1f}", high=f"{high:.1f}"
+    )
 
 
 def _count(n: float) -> int:
     return 0 if np.isnan(n) else int(n)
 
 
-def _difference(row: dict[str, Any]) -> str | None:
+def _difference(row: dict[str, Any], say: Language) -> str | None:
     if np.isnan(row["difference"]):
         return None
-    return f"{100 * row['difference']:+.1f} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+    difference, low, high = (f"{100 * row[name]:+.1f}" for name in ("difference", "low", "high"))
+    return say("{difference} ({low} to {high})").format(difference=difference, low=low, high=high)
 
 
 def _p(p: float) -> str:

@@ -1,5 +1,6 @@
 """What a dataset holds, in a sentence or two: finding, span and n."""
 
+from datetime import date
 from typing import Final, NamedTuple
 
 from analysis.dataset import Dataset
@@ -7,6 +8,7 @@ from analysis.query.found import Held, days_with, held
 from analysis.report.cut import cut
 from analysis.report.shares import over_days
 from analysis.stats.intervals import jeffreys
+from probe.locale import ENGLISH, Language
 
 MAX_NAMES: Final = 3
 
@@ -19,63 +21,76 @@ class Headline(NamedTuple):
     sources: tuple[Held, ...]
 
 
-def headline(dataset: Dataset) -> Headline:
+def headline(dataset: Dataset, say: Language = ENGLISH) -> Headline:
     """Say what was found, by source. Without verdicts and measurements there is no sentence."""
     sources = tuple(held(dataset.judged))
     said = []
     for source in sources:
-        of = _ours(dataset, source) if source.source == "reachwatch" else _theirs(dataset, source)
-        said.append(of)
+        about = _ours if source.source == "reachwatch" else _theirs
+        said.append(about(dataset, source, say))
     return Headline(tuple(said), any(source.lab_n for source in sources), sources)
 
 
-def counted(n: int, noun: str) -> str:
-    """Return a number with its noun: 1 run, 1,204 runs."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def share_words(failing: int, n: int) -> str:
+def share_words(failing: int, n: int, say: Language = ENGLISH) -> str:
     """Return a share with its interval: 12.3 % (95 % interval 10.1 to 14.9 %)."""
     found = jeffreys(failing, n)
-    return interval_words(float(found.share), float(found.low), float(found.high))
+    return interval_words(float(found.share), float(found.low), float(found.high), say)
 
 
-def interval_words(share: float, low: float, high: float) -> str:
+def interval_words(share: float, low: float, high: float, say: Language = ENGLISH) -> str:
     """Return a share and its interval in per cent."""
-    return f"{100 * share:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+    return say("{share} % (95 % interval {low} to {high} %)").format(
+        share=f"{100 * share:.1f}", low=f"{100 * low:.1f}", high=f"{100 * high:.1f}"
+    )
 
 
-def _span(source: Held) -> str:
-    return str(source.first) if source.first == source.last else f"{source.first} to {source.last}"
+def span_words(first: date | str, last: date | str, say: Language = ENGLISH) -> str:
+    """Return a span of days, or the one day that it is."""
+    return str(first) if first == last else say("{first} to {last}").format(first=first, last=last)
 
 
-def _ours(dataset: Dataset, source: Held) -> str:
+def _ours(dataset: Dataset, source: Held, say: Language) -> str:
     blocked = days_with(dataset.verdicts, signs=True).to_pyarrow().to_pylist()
     around = days_with(dataset.verdicts, signs=False).to_pyarrow().to_pylist()
     if blocked:
         days = {row["date"] for row in blocked}
         targets = sorted({row["target_id"] for row in blocked})
         names = ", ".join(cut(name, 60) for name in targets[:MAX_NAMES])
-        more = f" and {len(targets) - MAX_NAMES} more" if len(targets) > MAX_NAMES else ""
-        finding = f"Signs of blocking on {len(days)} of {source.n_days} measured days"
-        finding += f" ({names}{more})"
+        if len(targets) > MAX_NAMES:
+            names += say(" and {n} more").format(n=len(targets) - MAX_NAMES)
+        finding = say.plural(
+            "Signs of blocking on {n} of {days} measured days ({names})",
+            "Signs of blocking on {n} of {days} measured days ({names})",
+            len(days),
+        ).format(n=len(days), days=source.n_days, names=names)
         if around:
-            finding += f"; a way around worked on {len({row['date'] for row in around})}"
+            n = len({row["date"] for row in around})
+            finding += say.plural(
+                "; a way around worked on {n}", "; a way around worked on {n}", n
+            ).format(n=n)
     else:
-        finding = "No blocking was found"
-    return f"{finding}, {_span(source)}, {counted(source.n_runs, 'run')}."
+        finding = say("No blocking was found")
+    runs = say.plural("{n} run", "{n} runs", source.n_runs).format(n=f"{source.n_runs:,}")
+    return say("{finding}, {span}, {runs}.").format(
+        finding=finding, span=span_words(source.first, source.last, say), runs=runs
+    )
 
 
-def _theirs(dataset: Dataset, source: Held) -> str:
-    measured = (
-        f"{counted(source.n, 'result')} by OONI in {counted(source.n_networks, 'network')}, "
-        f"{_span(source)}"
+def _theirs(dataset: Dataset, source: Held, say: Language) -> str:
+    measured = say("{results} by OONI in {networks}, {span}").format(
+        results=say.plural("{n} result", "{n} results", source.n).format(n=f"{source.n:,}"),
+        networks=say.plural("{n} network", "{n} networks", source.n_networks).format(
+            n=f"{source.n_networks:,}"
+        ),
+        span=span_words(source.first, source.last, say),
     )
     if not source.decided:
-        return f"{measured}: none of them says whether it works."
+        return say("{measured}: none of them says whether it works.").format(measured=measured)
     judged = dataset.judged
     row = over_days(judged.filter(judged.source == source.source), ["source"]).iloc[0]
-    return (
-        f"{measured}: {source.failing:,} of {source.decided:,} fail, "
-        f"{interval_words(row['share'], row['low'], row['high'])}, cause unclear."
+    return say("{measured}: {failing} of {decided} fail, {share}, cause unclear.").format(
+        measured=measured,
+        failing=f"{source.failing:,}",
+        decided=f"{source.decided:,}",
+        share=interval_words(row["share"], row["low"], row["high"], say),
     )

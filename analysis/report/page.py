@@ -15,7 +15,7 @@ from analysis.chart.events import Event
 from analysis.dataset import Dataset
 from analysis.report.answers import Told, latest, latest_blocked
 from analysis.report.comparison import Comparison
-from analysis.report.differences import CAPTION, difference_table, differences
+from analysis.report.differences import caption, difference_table, differences
 from analysis.report.headline import Headline, headline
 from analysis.report.own_failures import CAPTION as OWN_CAPTION
 from analysis.report.own_failures import own_failures
@@ -28,7 +28,9 @@ from analysis.report.sections import (
     events_table,
     evidence_table,
 )
+from analysis.report.spoken import Spoken
 from analysis.report.table import PageTable, page_table
+from probe.locale import ENGLISH, Language
 
 MAX_BYTES: Final = 500_000
 """Of a page, whatever the data: it is sent by mail, and opened on a telephone."""
@@ -58,6 +60,7 @@ class Page:
     files: PageTable
     origin: Origin
     limits: tuple[str, ...]
+    language: Language
 
     @property
     def is_simulated(self) -> bool:
@@ -91,6 +94,7 @@ def compose(
     question: str = "overview",
     events: Sequence[Event] = (),
     compare: Comparison | None = None,
+    say: Language = ENGLISH,
 ) -> Page:
     """Ask everything and draw everything that a page shows.
 
@@ -106,62 +110,70 @@ def compose(
     told = told_blocked = None
     if compare is not None:
         parts = {"A": compare.a, "B": compare.b}
-        sides = [(f"{letter}: {part.words}", part.of(dataset)) for letter, part in parts.items()]
-        sections.append(_differences(sides[0][1], sides[1][1]))
+        sides = [
+            (f"{letter}: {part.words(say)}", part.of(dataset)) for letter, part in parts.items()
+        ]
+        sections.append(_differences(sides[0][1], sides[1][1], say))
     elif question == "overview":
-        told = latest(dataset.verdicts)
-        told_blocked = latest_blocked(dataset.verdicts)
+        told = latest(dataset.verdicts, say)
+        told_blocked = latest_blocked(dataset.verdicts, say)
         if told is not None and told_blocked is not None and told_blocked.start == told.start:
             told_blocked = None
-    sections += chart_sections(asked.kinds, sides, events)
+    sections += chart_sections(asked.kinds, sides, events, say)
     if told is not None:
-        sections.append(
-            Section("evidence-section", "What the answers rest on", tables=(evidence_table(told),))
-        )
+        title = say("What the answers rest on")
+        sections.append(Section("evidence-section", title, tables=(evidence_table(told, say),)))
     if question == "blocked":
-        sections += [_own_failures(side, part, n) for n, (side, part) in enumerate(sides)]
+        sections += [_own_failures(side, part, n, say) for n, (side, part) in enumerate(sides)]
     if events:
-        sections.append(Section("events-section", "What happened", tables=(events_table(events),)))
-    known = origin(dataset)
+        title = say("What happened")
+        sections.append(Section("events-section", title, tables=(events_table(events, say),)))
+    known = origin(dataset, say)
     return Page(
         question=asked,
         is_compared=compare is not None,
-        headlines=tuple((side, headline(part)) for side, part in sides),
+        headlines=tuple((side, headline(part, say)) for side, part in sides),
         told=told,
         told_blocked=told_blocked,
         sections=tuple(sections),
         files=page_table(
-            known.files, "files", "Files that were read",
-            "One row per file, in order of name. Measurements: runs or measurements that it gave.",
+            known.files, "files", say("Files that were read"),
+            say(
+                "One row per file, in order of name. Measurements: runs or measurements that it "
+                "gave."
+            ),
             most=MAX_FILES,
         ),
         origin=known,
-        limits=(*asked.limits, *(COMPARISON_LIMITS if compare else ()), *LIMITS),
+        limits=tuple(
+            map(say, (*asked.limits, *(COMPARISON_LIMITS if compare else ()), *LIMITS))
+        ),
+        language=say,
     )  # fmt: skip
 
 
-def _differences(a: Dataset, b: Dataset) -> Section:
+def _differences(a: Dataset, b: Dataset, say: Language) -> Section:
     table = page_table(
-        difference_table(differences(a, b)), "differences", "Differences by target", CAPTION,
-        most=MAX_ROWS, is_open=True,
+        difference_table(differences(a, b), say), "differences", say("Differences by target"),
+        caption(say), most=MAX_ROWS, is_open=True,
     )  # fmt: skip
     return Section(
         "differences-section",
-        "Differences between A and B",
-        "" if table.rows else "Not enough data: neither side has a measurement.",
+        say("Differences between A and B"),
+        "" if table.rows else say("Not enough data: neither side has a measurement."),
         tables=(table,) if table.rows else (),
     )
 
 
-def _own_failures(side: str, dataset: Dataset, number: int) -> Section:
+def _own_failures(side: str, dataset: Dataset, number: int, say: Language) -> Section:
     table = page_table(
-        own_failures(dataset), f"own-{number}", "Results by whose they are", OWN_CAPTION,
-        most=MAX_ROWS, is_open=True,
+        own_failures(dataset, say), f"own-{number}", say("Results by whose they are"),
+        say(OWN_CAPTION), most=MAX_ROWS, is_open=True,
     )  # fmt: skip
     return Section(
         f"own-section-{number}",
-        "The measurer's own failures, and the service's" + (f", {side}" if side else ""),
-        "" if table.rows else "Not enough data: there are no verdicts and no measurements.",
+        say("The measurer's own failures, and the service's") + (f", {side}" if side else ""),
+        "" if table.rows else say("Not enough data: there are no verdicts and no measurements."),
         tables=(table,) if table.rows else (),
     )
 
@@ -208,8 +220,12 @@ def _html(page: Page, plan: Plan) -> str:
         if part.drawing is not None and part.name in drawn:
             letters.update(part.drawing.letters)
     template = _environment().get_template("report.html")
+    say = Spoken(page.language)
     return template.render(
         page=page,
+        say=say,
+        apart=say.apart,
+        language=page.language,
         style=style,
         style_hash=style_hash,
         rows=plan.rows,

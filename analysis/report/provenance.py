@@ -15,14 +15,15 @@ from analysis.query.found import differing
 from analysis.query.grid import cells
 from analysis.report.cut import cut
 from probe import __version__
+from probe.locale import ENGLISH, Language, marked
 
 MAX_FILES: Final = 50
 MAX_FAULTS: Final = 50
 MAX_VALUES: Final = 20
+_DAYS: Final = (marked("from"), marked("to"))
+"""Words of a dataset's selection, beside those of its columns."""
 _LIBRARIES: Final = ("matplotlib", "duckdb", "ibis-framework", "scipy", "statsmodels")
 """Whose versions can change a number or a byte of a chart."""
-
-WITHHELD: Final = "withheld"
 
 
 class Place(NamedTuple):
@@ -49,7 +50,7 @@ class Origin(NamedTuple):
     is_withheld: bool
 
 
-def origin(dataset: Dataset) -> Origin:
+def origin(dataset: Dataset, say: Language = ENGLISH) -> Origin:
     """Gather a dataset's provenance.
 
     Of a file from which ways around were left out there is no hash: what was left out of a
@@ -58,23 +59,23 @@ def origin(dataset: Dataset) -> Origin:
     given = dataset.provenance
     files = pd.DataFrame(
         [
-            {
-                "File": file.name,
-                "Kind": file.kind,
-                "Measurements": file.n_measurements,
-                "Bad lines": file.n_bad,
-                "SHA-256": WITHHELD if file.n_withheld else file.sha256,
-            }
+            (
+                file.name,
+                file.kind,
+                file.n_measurements,
+                file.n_bad,
+                say("withheld") if file.n_withheld else file.sha256,
+            )
             for file in given.files
         ],
-        columns=["File", "Kind", "Measurements", "Bad lines", "SHA-256"],
+        columns=[say("File"), say("Kind"), say("Measurements"), say("Bad lines"), "SHA-256"],
     )
     bad = max(given.faults.total, sum(file.n_bad for file in given.files))
     return Origin(
-        selection=tuple((word, cut(value, 400)) for word, value in dataset.selection),
+        selection=tuple((say(word), cut(value, 400)) for word, value in dataset.selection),
         files=files,
         n_files=len(given.files),
-        facts=tuple(_facts(dataset)),
+        facts=tuple(_facts(dataset, say)),
         lists=_values(dataset.verdicts, "targets_sha256"),
         data_sha256=data_sha256(dataset),
         libraries=tuple(f"{name} {metadata.version(name)}" for name in _LIBRARIES),
@@ -88,13 +89,13 @@ def origin(dataset: Dataset) -> Origin:
     )
 
 
-def _facts(dataset: Dataset) -> list[tuple[str, tuple[str, ...]]]:
+def _facts(dataset: Dataset, say: Language) -> list[tuple[str, tuple[str, ...]]]:
     other = dataset.measurements.filter(dataset.measurements.source == "ooni")
     found = [
-        ("Prober's version", _values(dataset.verdicts, "software_version")),
-        ("Version of the rules", _values(dataset.verdicts, "rules_version")),
-        ("OONI's software", _values(other, "software_name")),
-        ("OONI's versions", _values(other, "software_version")),
+        (say("Prober's version"), _values(dataset.verdicts, "software_version")),
+        (say("Version of the rules"), _values(dataset.verdicts, "rules_version")),
+        (say("OONI's software"), _values(other, "software_name")),
+        (say("OONI's versions"), _values(other, "software_version")),
     ]
     return [(name, values) for name, values in found if values]
 

@@ -22,6 +22,8 @@ class PageTable(NamedTuple):
     is_number: tuple[bool, ...]
     n_all: int
     is_open: bool = False
+    is_drawn: bool = False
+    """The numbers of a chart, in English as the chart is."""
 
     def shown(self, most: int) -> tuple[tuple[str, ...], ...]:
         """Return the first rows."""

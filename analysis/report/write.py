@@ -10,6 +10,7 @@ from analysis.events import events_of
 from analysis.report.comparison import Comparison
 from analysis.report.page import compose, fitted
 from analysis.views import view
+from probe.locale import ENGLISH, Language
 
 
 def render(
@@ -18,6 +19,7 @@ def render(
     question: str = "overview",
     events: Sequence[Event] = (),
     compare: Comparison | None = None,
+    say: Language = ENGLISH,
 ) -> str:
     """Return one HTML page: no script, no request, everything escaped, at most 500 KB.
 
@@ -27,7 +29,7 @@ def render(
         KeyError: there is no such question.
         ValueError: a side of the comparison names a day that is none.
     """
-    return fitted(compose(dataset, question, events, compare))
+    return fitted(compose(dataset, question, events, compare, say=say))
 
 
 def write_report(
@@ -37,6 +39,7 @@ def write_report(
     question: str = "overview",
     events: Sequence[Event] = (),
     compare: Comparison | None = None,
+    say: Language = ENGLISH,
 ) -> None:
     """Write one HTML page.
 
@@ -44,7 +47,7 @@ def write_report(
         OutputError: it cannot be written.
         KeyError, ValueError: as `render`.
     """
-    page = render(dataset, question=question, events=events, compare=compare)
+    page = render(dataset, question=question, events=events, compare=compare, say=say)
     write(output, page.encode())
 
 

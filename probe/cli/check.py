@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from probe import __version__
+from probe.cli.columns import padded, widest
 from probe.cli.consent import require_measure
 from probe.cli.dry_run import hosts_of, print_plan
 from probe.cli.errors import (
@@ -44,6 +45,7 @@ from probe.cli.inputs import (
 from probe.cli.output import ReaderGoneError, write_utf8
 from probe.cli.render import Style, answers, header, style_of, table, ways
 from probe.cli.supervise import run_supervised
+from probe.locale import Language, code_of, marked
 from probe.model.vantage import NetworkType, Vantage
 from probe.model.verdict import State
 from probe.net.tls import TrustError
@@ -54,7 +56,7 @@ from probe.run.session import RunResult, Settings, run_check
 from probe.store.writer import StoreError
 from probe.wire.proxy_links import ProxyLink
 
-NO_NETWORK: Final = "not enough data: the local network is unusable, nothing can be said"
+NO_NETWORK: Final = marked("not enough data: the local network is unusable, nothing can be said")
 
 
 def check_command(args: argparse.Namespace) -> int:
@@ -69,6 +71,7 @@ def check_command(args: argparse.Namespace) -> int:
         raise CommandError(EXIT_USAGE, [f"--format: {error}"]) from None
     if args.dry_run and shown not in {"table", "json", "ndjson"}:
         raise CommandError(EXIT_USAGE, ["--dry-run prints a table, json or ndjson"])
+    style = _style(args)
     with ExitStack() as stack:
         expected = None if args.expect is None else read_expectations(Path(args.expect))
         outputs = stack.enter_context(Outputs([] if args.dry_run else args.format))
@@ -85,9 +88,21 @@ def check_command(args: argparse.Namespace) -> int:
         require_measure(
             is_given=args.yes or (is_lab and all(is_loopback(link.host) for link in links)),
             hosts=lambda: hosts_of(build_plan(loaded.targets, options)),
+            say=style.say,
         )
         settings = _settings(args, loaded, options, links)
-        return _measured(args, settings, shown, expected, outputs)
+        return _measured(args, settings, shown, expected, outputs, style=style)
+
+
+def _style(args: argparse.Namespace) -> Style:
+    try:
+        language = code_of(args.lang)
+    except ValueError as error:
+        raise CommandError(EXIT_BAD_INPUT, [str(error)]) from None
+    style = style_of(ascii_only=args.ascii, language=language)
+    if args.lang not in {None, style.say.code} and not args.quiet:
+        print(f"--lang {args.lang}: standard output is ASCII only, so English", file=sys.stderr)  # noqa: T201 - the room that prints
+    return style
 
 
 def _loaded(args: argparse.Namespace, stack: ExitStack) -> LoadedTargets:
@@ -106,9 +121,10 @@ def _measured(
     shown: str,
     expected: Expectations | None,
     outputs: Outputs,
+    *,
+    style: Style,
 ) -> int:
     """Run, write, print, and say how it ends."""
-    style = style_of(ascii_only=args.ascii)
     listener = _Listener(args, settings, style, shown)
     try:
         result = _run(settings, listener)
@@ -130,7 +146,7 @@ def _measured(
         elif shown in PRINTED:
             write_utf8(PRINTED[shown](report))
     if not result.is_usable and (not args.quiet or shown == "table"):
-        print(NO_NETWORK, file=sys.stderr)  # noqa: T201 - the room that prints
+        print(style.say(NO_NETWORK), file=sys.stderr)  # noqa: T201 - the room that prints
     for mismatch in report.mismatches:
         print(f"{mismatch.target_id}: {mismatch}", file=sys.stderr)  # noqa: T201 - the room that prints
     return EXIT_BAD_INPUT if problems else exit_code(report, args.fail_on)
@@ -258,6 +274,18 @@ def _progress(event: Event) -> None:
     sys.stderr.flush()
 
 
+def _after(result: RunResult, say: Language) -> list[str]:
+    """Say where the facts are, and how to look at them."""
+    saved, following = say("Saved"), say("Next")
+    room = max(6, widest([saved, following])) + 1
+    n = len(result.observations)
+    facts = say.plural("({n} facts)", "({n} facts)", n).format(n=n)
+    return [
+        f"  {padded(saved, room)}{result.observations_path} {facts}",
+        f"  {padded(following, room)}reachwatch results show {result.run.run_id}",
+    ]
+
+
 def _print_tables(result: RunResult, settings: Settings, style: Style) -> None:
     lines = [
         *table(result.verdicts, settings.targets, style),
@@ -265,7 +293,6 @@ def _print_tables(result: RunResult, settings: Settings, style: Style) -> None:
         *ways(result.verdicts, style),
         *answers(result.verdicts, style),
         "",
-        f"  Saved  {result.observations_path} ({len(result.observations)} facts)",
-        f"  Next   reachwatch results show {result.run.run_id}",
+        *_after(result, style.say),
     ]
     print("\n".join(lines))  # noqa: T201 - the room that prints

@@ -5,6 +5,7 @@ from typing import Any
 
 from probe.cli.formats.wanted import FORMATS, parse_wanted
 from probe.cli.machine_options import minutes_of
+from probe.locale import ENVIRONMENT, NAMES
 
 STATES = ("insufficient", "down", "impaired", "likely_blocked", "blocked")
 
@@ -107,5 +108,12 @@ def _add_options(check: argparse.ArgumentParser) -> None:
         metavar="SCENARIO",
         help="check a simulated service behind a simulated censor, on loopback: lab list",
     )
-    check.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII")
+    check.add_argument("--ascii", action="store_true", help="no symbols beyond ASCII, so English")
+    check.add_argument(
+        "--lang",
+        choices=tuple(NAMES),
+        default=None,
+        help=f"language of what is said to people (default: {ENVIRONMENT}, then the system's); "
+        "what is stored and what programs read stays English",
+    )
     check.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")

@@ -19,6 +19,7 @@ import orjson
 
 from probe.cli.errors import EXIT_BAD_INPUT, EXIT_NO_CONSENT, EXIT_OK, CommandError
 from probe.cli.machine_options import GRANTS, Grant
+from probe.locale import ENGLISH, Language, marked
 
 ENVIRONMENT: Final = "REACHWATCH_CONSENT"
 MAX_BYTES: Final = 4096
@@ -78,12 +79,15 @@ def is_granted(grant: Grant) -> bool:
     return grant in words or getattr(stored(), grant) is not None
 
 
-def require_measure(*, is_given: bool, hosts: Callable[[], Sequence[str]]) -> None:
+def require_measure(
+    *, is_given: bool, hosts: Callable[[], Sequence[str]], say: Language = ENGLISH
+) -> None:
     """Go on if measuring was granted; ask where somebody can answer.
 
     Args:
         is_given: granted for this run (``--yes``), or not needed (loopback).
         hosts: what would be contacted, for who wants to see it first.
+        say: the language in which the question is asked.
 
     Raises:
         CommandError: not granted (exit 4).
@@ -98,28 +102,38 @@ def require_measure(*, is_given: bool, hosts: Callable[[], Sequence[str]]) -> No
                 f"`reachwatch consent grant measure`, {ENVIRONMENT}=measure, or --yes for one run",
             ],
         )
-    if not _asked(hosts):
-        raise CommandError(EXIT_NO_CONSENT, ["nothing was measured"])
+    if not _asked(hosts, say):
+        raise CommandError(EXIT_NO_CONSENT, [say("nothing was measured")])
     _store(msgspec.structs.replace(stored(), measure=_today()))
 
 
 _QUESTION: Final = (
-    "reachwatch contacts the services you chose from this network, as if you used them.",
-    "Whoever runs the network can see that. In some places that is a risk to you.",
-    "Nothing is uploaded; results stay in a folder here and name neither you nor your address.",
-    "{n} hosts would be contacted. l lists them first.",
-    "You are asked once; `reachwatch consent revoke` takes it back.",
+    marked("reachwatch contacts the services you chose from this network, as if you used them."),
+    marked("Whoever runs the network can see that. In some places that is a risk to you."),
+    marked(
+        "Nothing is uploaded; results stay in a folder here and name neither you nor your address."
+    ),
+    "",
+    marked("You are asked once; `reachwatch consent revoke` takes it back."),
 )
+"""The empty line is the count of hosts."""
 MAX_LINES: Final = 8
 """Lines of the question, the prompt included: what is longer is not read."""
 
 
-def _asked(hosts: Callable[[], Sequence[str]]) -> bool:
+def _asked(hosts: Callable[[], Sequence[str]], say: Language) -> bool:
     found = list(hosts())
+    n = len(found)
+    counted = say.plural(
+        "{n} hosts would be contacted. l lists them first.",
+        "{n} hosts would be contacted. l lists them first.",
+        n,
+    )
     for line in _QUESTION:
-        _say(line.format(n=len(found)))
+        _say(say(line) or counted.format(n=n))
     while True:
-        sys.stderr.write("Measure from this network? [y/N/l] ")
+        # The answers are the same letters in every language: each keyboard can type them.
+        sys.stderr.write(f"{say('Measure from this network?')} [y/N/l] ")
         sys.stderr.flush()
         answer = sys.stdin.readline()
         word = answer.strip().lower()

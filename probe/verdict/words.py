@@ -1,8 +1,12 @@
-"""Verdicts in plain words: a summary per target, and the three answers of a run."""
+"""Verdicts in plain words: a summary per target, and the three answers of a run.
+
+A summary is stored, and is English. The answers are for a person, in the language handed in.
+"""
 
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from probe.locale import ENGLISH, Language
 from probe.model.observation import TACTICS, Tactic
 from probe.model.verdict import BLOCKED_STATES, BenignCause, Mechanism, State, Verdict
 
@@ -120,50 +124,64 @@ def summarise(verdict: Verdict) -> str:
     return text
 
 
-def three_answers(verdicts: Sequence[Verdict]) -> Answers:
+def three_answers(verdicts: Sequence[Verdict], say: Language = ENGLISH) -> Answers:
     """Answer for one run. Where controls failed, two lines say not enough data."""
+    nothing = say("Not enough data.")
     if not verdicts:
-        return Answers("Not enough data.", "Not enough data.", "Not enough data.")
+        return Answers(nothing, nothing, nothing)
     first = verdicts[0]
-    counted = f"{first.controls_ok} of {first.controls_total} controls answered"
+    counted = say("{ok} of {total} controls answered").format(
+        ok=first.controls_ok, total=first.controls_total
+    )
     if first.control_state == "failed":
         # Without a route no control is asked. With silent controls it may be this
         # line, or a shutdown around it: that cannot be told from here.
-        cause = CAUSE_WORDS[first.benign_cause or "no_network"]
-        said = f"It cannot be told: {cause}; {counted}"
+        cause = say(CAUSE_WORDS[first.benign_cause or "no_network"])
+        said = say("It cannot be told: {cause}; {counted}").format(cause=cause, counted=counted)
         if not first.controls_total:
-            said = "Yes: this device has no route to the internet"
-        return Answers(
-            f"{said} · rule controls.failed",
-            "Not enough data.",
-            "Not enough data.",
-        )
-    return Answers(_is_it_me(verdicts, counted), _how(verdicts), _what_works(verdicts))
+            said = say("Yes: this device has no route to the internet")
+        return Answers(f"{said}{_rule('controls.failed', say)}", nothing, nothing)
+    return Answers(
+        _is_it_me(verdicts, counted, say), _how(verdicts, say), _what_works(verdicts, say)
+    )
+
+
+def _rule(rule_id: str, say: Language) -> str:
+    return say(" · rule {rule}").format(rule=rule_id)
+
+
+def _joined(parts: Sequence[str], n_more: int, more: str, say: Language) -> str:
+    return say("; ").join(parts) + (more.format(n=n_more) if n_more > 0 else "")
 
 
 def _direct(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.tactic == "none"]
 
 
-def _is_it_me(verdicts: Sequence[Verdict], counted: str) -> str:
+def _is_it_me(verdicts: Sequence[Verdict], counted: str, say: Language) -> str:
     direct = _direct(verdicts)
     if verdicts[0].control_state == "degraded":
-        return f"Not sure: only {counted}."
+        return say("Not sure: only {counted}.").format(counted=counted)
     if any(v.state == "ok" and v.mechanism is not None for v in direct) and all(
         v.state == "ok" for v in direct
     ):
-        return f"No: everything works, yet another way to it is closed; {counted}."
+        return say("No: everything works, yet another way to it is closed; {counted}.").format(
+            counted=counted
+        )
     if all(verdict.state == "ok" for verdict in direct):
-        return f"Nothing is wrong: everything measured is reachable; {counted}."
+        return say("Nothing is wrong: everything measured is reachable; {counted}.").format(
+            counted=counted
+        )
     if any(verdict.state in BLOCKED_STATES for verdict in direct):
-        return f"No: the rest of the internet works; {counted}."
+        return say("No: the rest of the internet works; {counted}.").format(counted=counted)
     causes = sorted({v.benign_cause for v in direct if v.benign_cause and v.state != "ok"})
     if causes:
-        return f"Perhaps: {'; '.join(CAUSE_WORDS[cause] for cause in causes)}; {counted}."
-    return f"Probably not: {counted}, yet some targets fail."
+        named = say("; ").join(say(CAUSE_WORDS[cause]) for cause in causes)
+        return say("Perhaps: {causes}; {counted}.").format(causes=named, counted=counted)
+    return say("Probably not: {counted}, yet some targets fail.").format(counted=counted)
 
 
-def _how(verdicts: Sequence[Verdict]) -> str:
+def _how(verdicts: Sequence[Verdict], say: Language) -> str:
     direct = _direct(verdicts)
     bad = [
         v
@@ -172,66 +190,86 @@ def _how(verdicts: Sequence[Verdict]) -> str:
     ]
     if not bad:
         unsure = any(v.state == "insufficient" for v in direct)
-        return "Not enough data." if unsure else "No blocking seen."
+        return say("Not enough data.") if unsure else say("No blocking seen.")
     order: tuple[State, ...] = ("blocked", "likely_blocked", "impaired", "down", "ok")
     bad.sort(key=lambda v: (order.index(v.state), v.target_id))
     parts = [
-        f"{v.target_id}: {STATE_WORDS[v.state]}"
-        + (f", {MECHANISM_WORDS[v.mechanism]}" if v.mechanism else "")
-        + (f", {part}" if (part := part_of(v)) else "")
-        + f" ({v.n_ok}/{v.n_total} work) · rule {v.rule_id}"
+        f"{v.target_id}: {say(', ').join(_said_of(v, say))}"
+        + say(" ({ok}/{total} work)").format(ok=v.n_ok, total=v.n_total)
+        + _rule(v.rule_id, say)
         for v in bad[:3]
     ]
-    more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
-    return "; ".join(parts) + more
+    return _joined(parts, len(bad) - 3, say("; and {n} more"), say)
 
 
-def _what_works(verdicts: Sequence[Verdict]) -> str:
+def _said_of(verdict: Verdict, say: Language) -> list[str]:
+    said = [say(STATE_WORDS[verdict.state])]
+    said += [say(MECHANISM_WORDS[verdict.mechanism])] if verdict.mechanism else []
+    part = part_of(verdict, say)
+    return [*said, part] if part else said
+
+
+def _what_works(verdicts: Sequence[Verdict], say: Language) -> str:
     unnamed = [verdict for verdict in verdicts if verdict.tactic == "withheld"]
     if unnamed:
-        return _what_works_unnamed(unnamed)
+        return _what_works_unnamed(unnamed, say)
     direct = _direct(verdicts)
     ok = sum(v.state == "ok" for v in direct)
-    by_way = {way.name: way for way in ways_of(verdicts)}
+    by_way = {way.name: way for way in ways_of(verdicts, say)}
     working = [way for way in by_way.values() if way.n_ok]
     if working:
         parts = [
-            f"{way.name}: {way.n_ok}/{way.n_total}{' targets' if way.is_proxy else ''}"
+            (say("{way}: {ok}/{total} targets") if way.is_proxy else "{way}: {ok}/{total}").format(
+                way=way.name, ok=way.n_ok, total=way.n_total
+            )
             for way in working[:_WAYS_SAID]
         ]
-        more = f"; and {len(working) - _WAYS_SAID} more ways" if len(working) > _WAYS_SAID else ""
+        said = _joined(parts, len(working) - _WAYS_SAID, say("; and {n} more ways"), say)
         # The direct way leaves members; a proxy was tried at everything.
-        what = "" if working[0].is_proxy else " of what fails directly"
+        what = "{ways}" if working[0].is_proxy else say("{ways} of what fails directly")
         rule_id = next(v.rule_id for v in working[0].verdicts if v.n_ok)
-        return f"{'; '.join(parts)}{more}{what} · rule {rule_id}"
+        return what.format(ways=said) + _rule(rule_id, say)
+    counts = {"ok": ok, "total": len(direct)}
     if ok == len(direct) and not by_way:
-        return f"The direct way: {ok}/{len(direct)} targets."
-    tried = f"; tried and not working: {', '.join(by_way)}" if by_way else ""
-    is_asked = any(v.tactic != "none" for v in verdicts)
-    hint = "" if is_asked else "; --ways tries ways around, --proxy one of yours"
-    partly = [f"{v.target_id} {v.n_ok}/{v.n_total}" for v in direct if v.state != "ok" and v.n_ok]
-    some = f" in full, in part {', '.join(partly[:3])}" if partly else ""
-    return f"Directly {ok}/{len(direct)} targets{some}{tried}{hint}."
+        return say("The direct way: {ok}/{total} targets.").format(**counts)
+    text = say("Directly {ok}/{total} targets").format(**counts)
+    if partly := [
+        f"{v.target_id} {v.n_ok}/{v.n_total}" for v in direct if v.state != "ok" and v.n_ok
+    ]:
+        text += say(" in full, in part {targets}").format(targets=say(", ").join(partly[:3]))
+    if by_way:
+        text += say("; tried and not working: {ways}").format(ways=say(", ").join(by_way))
+    if all(v.tactic == "none" for v in verdicts):
+        text += say("; --ways tries ways around, --proxy one of yours")
+    return text + say(".")
 
 
-def _what_works_unnamed(unnamed: Sequence[Verdict]) -> str:
+def _what_works_unnamed(unnamed: Sequence[Verdict], say: Language) -> str:
     """Say that something works where which way it is has been withheld."""
     fully, partly = (
         sum(v.rule_id == rule_id for v in unnamed) for rule_id in ("way.works", "way.partial")
     )
-    counts = [f"for {fully}"] * bool(fully or not partly) + [f"in part for {partly}"] * bool(partly)
-    return f"Ways around, not named here, work {' and '.join(counts)} of {len(unnamed)} targets."
+    if not partly:
+        text = say("Ways around, not named here, work for {fully} of {total} targets.")
+    elif not fully:
+        text = say("Ways around, not named here, work in part for {partly} of {total} targets.")
+    else:
+        text = say(
+            "Ways around, not named here, work for {fully} and in part for {partly} of {total} "
+            "targets."
+        )
+    return text.format(fully=fully, partly=partly, total=len(unnamed))
 
 
 _WAYS_SAID: Final = 4
 
 
-def part_of(verdict: Verdict) -> str:
+def part_of(verdict: Verdict, say: Language = ENGLISH) -> str:
     """Name the part of the way that fails, where another part reaches every member."""
     ports = ", ".join(map(str, verdict.failed_ports))
     families = ", ".join(f"IPv{family}" for family in verdict.failed_families)
-    names = [f"over {families}"] if families else []
-    names += [f"at port {ports}"] if ports else []
+    names = [say("over {families}").format(families=families)] if families else []
+    names += [say("at port {ports}").format(ports=ports)] if ports else []
     return " ".join(names)
 
 
@@ -282,7 +320,7 @@ def untested(verdicts: Sequence[Verdict]) -> list[Tactic]:
     return [tactic for tactic in TACTICS if tactic not in known | no_way_to_try]
 
 
-def ways_of(verdicts: Sequence[Verdict]) -> list[WayAround]:
+def ways_of(verdicts: Sequence[Verdict], say: Language = ENGLISH) -> list[WayAround]:
     """Gather a run's ways around, those that work best first."""
     grouped: dict[tuple[Tactic, str | None], list[Verdict]] = {}
     for verdict in verdicts:
@@ -291,11 +329,12 @@ def ways_of(verdicts: Sequence[Verdict]) -> list[WayAround]:
     found = []
     for (tactic, proxy_id), of in grouped.items():
         if proxy_id is not None:
-            name = f"{proxy_id} ({TACTIC_WORDS[tactic]})"
+            name = f"{proxy_id} ({say(TACTIC_WORDS[tactic])})"
             n_ok, n_total = sum(v.state == "ok" for v in of), len(of)
         else:
-            together = " with encrypted DNS" if any(v.with_encrypted_dns for v in of) else ""
-            name = TACTIC_WORDS[tactic] + together
+            name = say(TACTIC_WORDS[tactic])
+            if any(v.with_encrypted_dns for v in of):
+                name = say("{way} with encrypted DNS").format(way=name)
             n_ok, n_total = sum(v.n_ok for v in of), sum(v.n_total for v in of)
         found.append(WayAround(name, tactic, n_ok, n_total, tuple(of)))
     found.sort(key=lambda way: (-way.n_ok / way.n_total, -way.n_total, TACTICS.index(way.tactic)))
