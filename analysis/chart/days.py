@@ -29,6 +29,11 @@ class Tick(NamedTuple):
     is_centred: bool
 
 
+def days_words(first: date, last: date) -> str:
+    """Say a span of days: one day, or from one to another."""
+    return str(first) if first == last else f"{first} to {last}"
+
+
 def ticks(first: date, n_days: int, day_width: float) -> list[Tick]:
     """Return the ticks of an axis of ``n_days`` days of a width in inches each."""
     days = [first + timedelta(days=number) for number in range(n_days)]

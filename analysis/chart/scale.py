@@ -68,6 +68,11 @@ def compact(value: float) -> str:
     return f"{value:.0f}"
 
 
+def three_digits(value: float) -> str:
+    """Write a number with three digits, and never as a power of ten: 0.24, 12.3, 1,850."""
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:.3g}"
+
+
 def percent(value: float) -> str:
     """Write a share as per cent, with no more digits than it needs: 0.05 %, 7.4 %, 25 %."""
     scaled = value * 100

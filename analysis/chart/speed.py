@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.chart.framed import MARGIN_IN, framed
-from analysis.chart.scale import Scale, log_scale
+from analysis.chart.scale import Scale, log_scale, three_digits
 from analysis.chart.sheet import Sheet, clean, shortened, width_of
 from analysis.chart.simulated import SPOKEN, simulated
 from analysis.chart.spans import NO_DATA, Period, Written, edges, write_all
@@ -271,8 +271,8 @@ def speed_alt_text(table: pd.DataFrame, period: str) -> str:
             f"{_ratio_range(cells, period)}" if compared else "no control measured to compare with"
         )
         told.append(
-            f"{series}, {KIND_WORDS[kind]}: medians {min(medians):.3g} to "
-            f"{max(medians):.3g} {unit}, n={sum(cell['n'] for cell in known)}, data in "
+            f"{series}, {KIND_WORDS[kind]}: medians {three_digits(min(medians))} to "
+            f"{three_digits(max(medians))} {unit}, n={sum(cell['n'] for cell in known)}, data in "
             f"{len(known)} of {len(cells)} {period}s; {ratios}."
         )
     first, last = table["date"].min(), table["until"].max()

@@ -9,6 +9,7 @@ import ibis
 import pandas as pd
 
 from analysis.chart.centres import centres, centres_alt_text, pool_words
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.dataset import Dataset
 from analysis.drawn import Drawn, NoDataError
@@ -52,7 +53,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:  # noqa: ARG0
     summed = _summed(pool.drop(columns="most"), by[:1])
     pools = dense(binned(summed, by[:1], period), by[:1], period, first, last)
     pools = pools.assign(most=pools["target_id"].map(most), lab=pools["lab_n"] > 0)
-    title = f"Which data centres and hosts work, {first} to {last}"
+    title = f"Which data centres and hosts work, {days_words(first, last)}"
     source = _source(dataset, pool, n_left_out)
     if period != "day":
         source += f"; the columns are {period}s, not days"

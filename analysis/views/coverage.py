@@ -6,6 +6,7 @@ from typing import Final
 import pandas as pd
 
 from analysis.chart.coverage import coverage, coverage_alt_text
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.dataset import Dataset
 from analysis.drawn import Drawn, NoDataError
@@ -50,7 +51,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     if n_left:
         n = int(sizes["n"].sum() - kept["n"].sum())
         source += f"; {counted(n_left, 'more network')} with n = {n:,} are in the table"
-    title = f"Who measured, and when, {first} to {last}"
+    title = f"Who measured, and when, {days_words(first, last)}"
     return Drawn(
         name="coverage",
         title=title,

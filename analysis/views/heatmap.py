@@ -5,6 +5,7 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.chart.heatmap import heatmap, heatmap_alt_text
 from analysis.dataset import Dataset
@@ -37,7 +38,8 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     if n_left:
         n = int(sizes["n"].sum() - kept["n"].sum())
         source += f"; {counted(n_left, 'more row')} with n = {n:,} are in the table"
-    title = f"Share that fails by network and {found.period}, {found.first} to {found.last}"
+    days = days_words(found.first, found.last)
+    title = f"Share that fails by network and {found.period}, {days}"
     return Drawn(
         name="heatmap",
         title=title,

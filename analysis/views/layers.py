@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.chart.layers import LAYERS, layers, layers_alt_text
 from analysis.chart.series import way_words
@@ -122,7 +123,7 @@ def _largest(rows: Sequence[Row]) -> list[Row]:
 
 def _title(rows: Sequence[Row]) -> str:
     days = sorted({row["day"] for row in rows})
-    span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    span = days_words(days[0], days[-1])
     return f"Where it fails: layers by target, {span}"
 
 

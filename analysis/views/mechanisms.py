@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import multinomial_proportions_confint
 
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.chart.mechanisms import (
     OTHER_LOOK,
@@ -63,7 +64,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:  # noqa: ARG0
         Pattern(code, pattern_words(code), OTHER_LOOK if code == OTHER else look)
         for code, look in zip(codes, (*PATTERN_LOOKS, OTHER_LOOK), strict=False)
     ]
-    title = f"How it fails, {first} to {last}"
+    title = f"How it fails, {days_words(first, last)}"
     return Drawn(
         name="mechanisms",
         title=title,

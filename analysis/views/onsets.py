@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.chart.onsets import interval_words, onsets, onsets_alt_text
 from analysis.chart.scale import percent
@@ -93,7 +94,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     lab = simulated(counts[0]) if not counts[0].empty else "none"
     if lab == "wholly" and not counts[1].empty:
         lab = "partly"
-    title = f"When blocking began and ended, {span[0]} to {span[1]}"
+    title = f"When blocking began and ended, {days_words(*span)}"
     has_several = any(row["n_series"] > 1 for row in drawn)
     source = _source(counts, found, len(rows) - len(drawn), has_several=has_several)
     frame = pd.DataFrame(drawn, dtype=object)

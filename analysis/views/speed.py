@@ -7,7 +7,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
+from analysis.chart.scale import three_digits
 from analysis.chart.speed import KIND_WORDS, speed, speed_alt_text, unit_of
 from analysis.dataset import Dataset
 from analysis.drawn import Drawn, NoDataError
@@ -69,7 +71,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:  # noqa: ARG0
     drawn = table[table["kind"].isin(DRAWN_KINDS)].reset_index(drop=True)
     if drawn.empty:
         raise NoDataError("nothing but the kernel's round trips was timed")
-    title = f"How fast, beside controls, {first} to {last}"
+    title = f"How fast, beside controls, {days_words(first, last)}"
     source = _source(totals, kept)
     return Drawn(
         name="speed",
@@ -181,7 +183,7 @@ def _table(table: pd.DataFrame) -> pd.DataFrame:
     for row in table[table["n"] > 0].to_dict("records"):
         unit, factor = unit_of(str(row["kind"]))
         has_control = row["control_n"] > 0
-        low, middle, high = (f"{row[name] * factor:.3g}" for name in _NAMES)
+        low, middle, high = (three_digits(row[name] * factor) for name in _NAMES)
         rows.append(
             {
                 "Target": row["target_id"], "Network": row["place"], "Source": row["source"],
@@ -189,7 +191,7 @@ def _table(table: pd.DataFrame) -> pd.DataFrame:
                 "n": row["n"], "10 % to 90 %": f"{low} to {high} {unit}",
                 "Median": f"{middle} {unit}",
                 "n of controls": row["control_n"],
-                "Controls' median": f"{row['control_middle'] * factor:.3g} {unit}"
+                "Controls' median": f"{three_digits(row['control_middle'] * factor)} {unit}"
                 if has_control else "no control measured",
                 "Ratio": f"{row['ratio']:.2f}" if has_control else "",
                 "95 % interval": f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.chart.series import way_words
 from analysis.chart.ways import NOT_TRIED_WORDS, ways, ways_alt_text
@@ -126,7 +127,7 @@ def _cell(cell: Row | None, place: Place, way: Way, shown: Sequence[Place]) -> R
 def _title(cells: Sequence[Row]) -> str:
     first = min(cell["first"] for cell in cells)
     last = max(cell["last"] for cell in cells)
-    return f"What gets around it, {first} to {last}"
+    return f"What gets around it, {days_words(first, last)}"
 
 
 def _source(

@@ -5,6 +5,7 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.chart.days import days_words
 from analysis.chart.events import Event
 from analysis.chart.world import world, world_alt_text
 from analysis.dataset import Dataset
@@ -50,7 +51,8 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
         source += f"; {counted(int(n_left), 'more panel')} with n = {n:,} are in the table"
     if len(sizes) > 1:
         source += f"; {counted(len(sizes) - 1, 'more target')} not drawn"
-    title = f"Share that fails by country: {target['target_id']}, {found.first} to {found.last}"
+    days = days_words(found.first, found.last)
+    title = f"Share that fails by country: {target['target_id']}, {days}"
     return Drawn(
         name="world",
         title=title,

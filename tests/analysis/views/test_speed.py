@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from analysis.chart.scale import three_digits
 from analysis.drawn import NoDataError
 from analysis.query.speed import speed_histograms
 from analysis.stats.histograms import histogram, median_ratio, quantiles
@@ -155,3 +158,12 @@ def test_without_times_it_says_what_is_missing() -> None:
     """Old OONI data have no beginnings of steps."""
     with pytest.raises(NoDataError, match="beginning"):
         view(dataset_of(observations=[step(0, "a", "dc1", t0=None)]))
+
+
+@given(st.floats(1e-3, 1e9))
+def test_numbers_are_never_powers_of_ten(value: float) -> None:
+    """And are told to within half a per cent."""
+    text = three_digits(value)
+
+    assert "e" not in text
+    assert float(text.replace(",", "")) == pytest.approx(value, rel=0.0051)
