@@ -32,6 +32,10 @@ FEWEST_COLUMNS: Final = 4
 MAX_INTERVAL: Final = 0.6
 """The widest interval of a share that is drawn as one; a wider one says nothing."""
 
+SHOWN_WORDS: Final = (
+    f"a share is given where its 95 % interval is at most {MAX_INTERVAL * 100:.0f} points wide"
+)
+
 WORSE: Final[tuple[State, ...]] = (
     "insufficient", "ok", "down", "impaired", "likely_blocked", "blocked",
 )  # fmt: skip

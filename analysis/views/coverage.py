@@ -14,7 +14,7 @@ from analysis.query.coverage import PLACES
 from analysis.query.coverage import coverage as count_coverage
 from analysis.views.cells import binned, days_of, dense, frame_of, period_for
 from analysis.views.places import measured_by
-from analysis.views.sources import counted, network_words
+from analysis.views.sources import left_out, network_words
 
 MAX_ROWS: Final = 16
 """A chart has to be read, and stay small."""
@@ -46,11 +46,9 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
             for cc, asn in zip(drawn["probe_cc"], drawn["probe_asn"], strict=True)
         ],
     ).reset_index(drop=True)
+    n_more = int(sizes["n"].sum() - kept["n"].sum())
     source = measured_by(counts, "measurement")
-    n_left = len(sizes) - len(kept)
-    if n_left:
-        n = int(sizes["n"].sum() - kept["n"].sum())
-        source += f"; {counted(n_left, 'more network')} with n = {n:,} are in the table"
+    source += left_out(len(sizes) - len(kept), "more network", n_more)
     title = f"Who measured, and when, {days_words(first, last)}"
     return Drawn(
         name="coverage",

@@ -11,9 +11,9 @@ from analysis.chart.heatmap import heatmap, heatmap_alt_text
 from analysis.dataset import Dataset
 from analysis.drawn import Drawn
 from analysis.query.judged import NETWORKS
-from analysis.views.cells import MAX_COLUMNS, cells
+from analysis.views.cells import MAX_COLUMNS, SHOWN_WORDS, cells
 from analysis.views.places import measured_by, place_words, share_columns
-from analysis.views.sources import counted
+from analysis.views.sources import left_out
 
 MAX_ROWS: Final = 20
 """A chart has to be read, and stay small."""
@@ -33,11 +33,9 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     kept = kept.head(MAX_ROWS)
     drawn = frame.merge(kept[list(NETWORKS)], on=list(NETWORKS))
     drawn = drawn.sort_values([*order, "date"], ignore_index=True)
+    n_more = int(sizes["n"].sum() - kept["n"].sum())
     source = measured_by(frame, "result")
-    n_left = len(sizes) - len(kept)
-    if n_left:
-        n = int(sizes["n"].sum() - kept["n"].sum())
-        source += f"; {counted(n_left, 'more row')} with n = {n:,} are in the table"
+    source += left_out(len(sizes) - len(kept), "more row", n_more)
     days = days_words(found.first, found.last)
     title = f"Share that fails by network and {found.period}, {days}"
     return Drawn(
@@ -47,7 +45,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
         alt=heatmap_alt_text(drawn, events, period=found.period),
         table=_table(frame),
         caption=f"A row is a {found.period} of one target in one network, without those in which "
-        "nothing was measured; a share is given where its 95 % interval is at most 60 points wide.",
+        f"nothing was measured; {SHOWN_WORDS}.",
     )
 
 

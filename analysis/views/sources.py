@@ -26,3 +26,8 @@ def source_words(n_by_source: Mapping[str, int], networks: Iterable[object], nou
         for source, n in sorted(n_by_source.items(), key=lambda item: (-item[1], item[0]))
     ]
     return f"{' and '.join(parts)}, in {counted(len(set(networks)), 'network')}"
+
+
+def left_out(n_left: int, noun: str, n: int) -> str:
+    """Say, after a source, how much of a frame is in the table but not drawn; nothing if all is."""
+    return f"; {counted(n_left, noun)} with n = {n:,} are in the table" if n_left > 0 else ""

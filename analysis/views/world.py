@@ -11,9 +11,9 @@ from analysis.chart.world import world, world_alt_text
 from analysis.dataset import Dataset
 from analysis.drawn import Drawn
 from analysis.query.judged import COUNTRIES
-from analysis.views.cells import cells
+from analysis.views.cells import SHOWN_WORDS, cells
 from analysis.views.places import SHORT, share_columns
-from analysis.views.sources import counted
+from analysis.views.sources import counted, left_out
 
 MAX_PANELS: Final = 24
 """A chart has to be read, and stay small."""
@@ -45,10 +45,8 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
     kept = frame[frame["rank"] < MAX_PANELS]
     n_countries = len(set(frame["probe_cc"]))
     source = f"{_sources(frame)}, {n_countries} {'country' if n_countries == 1 else 'countries'}"
-    n_left = frame["rank"].max() + 1 - MAX_PANELS
-    if n_left > 0:
-        n = int(frame["n"].sum() - kept["n"].sum())
-        source += f"; {counted(int(n_left), 'more panel')} with n = {n:,} are in the table"
+    n_more = int(frame["n"].sum() - kept["n"].sum())
+    source += left_out(int(frame["rank"].max()) + 1 - MAX_PANELS, "more panel", n_more)
     if len(sizes) > 1:
         source += f"; {counted(len(sizes) - 1, 'more target')} not drawn"
     days = days_words(found.first, found.last)
@@ -60,8 +58,7 @@ def view(dataset: Dataset, events: Sequence[Event] = ()) -> Drawn:
         alt=world_alt_text(kept, events, period=found.period),
         table=_table(frame),
         caption=f"A row is a {found.period} of {target['target_id']} in one country, without those "
-        "in which nothing was measured; a share is given where its 95 % interval is at most 60 "
-        "points wide.",
+        f"in which nothing was measured; {SHOWN_WORDS}.",
     )
 
 

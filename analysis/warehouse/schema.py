@@ -17,8 +17,6 @@ LAYERS: Final = ("dns", "tcp", "tls", "http", "mtproto")
 VERDICT_LAYERS: Final = ("dns", "tcp", "proxy", "tls", "http", "mtproto")
 """Steps that verdicts count members at. The direct way has no proxy, ways around have."""
 
-SOURCES: Final = ("reachwatch", "ooni")
-
 
 class Column(NamedTuple):
     """A column: its name, DuckDB's word for its type, and what it holds."""
