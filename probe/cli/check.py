@@ -10,8 +10,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import orjson
-
 from probe import __version__
 from probe.cli.columns import padded, widest
 from probe.cli.consent import require_measure
@@ -42,7 +40,7 @@ from probe.cli.inputs import (
     secrets_of_host,
     select_targets,
 )
-from probe.cli.output import ReaderGoneError, write_utf8
+from probe.cli.output import ReaderGoneError, print_json, write_utf8
 from probe.cli.render import Style, answers, header, style_of, table, ways
 from probe.cli.supervise import run_supervised
 from probe.locale import Language, code_of, marked
@@ -142,7 +140,7 @@ def _measured(
         if shown == "table":
             _print_tables(result, settings, style)
         elif shown == "json":
-            _print_json(listener.document())
+            print_json(listener.document())
         elif shown in PRINTED:
             write_utf8(PRINTED[shown](report))
     if not result.is_usable and (not args.quiet or shown == "table"):
@@ -227,7 +225,7 @@ class _Listener:
     def __call__(self, event: Event) -> None:
         """Hear one event."""
         if self._shown == "ndjson":
-            _print_json(as_document(event))
+            print_json(as_document(event))
         match event:
             case RunStarted():
                 self._started = event
@@ -256,10 +254,6 @@ class _Listener:
             columns=self._finished.verdict_columns,
             observation_columns=self._columns,
         )
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    write_utf8(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE).decode())
 
 
 def _progress(event: Event) -> None:

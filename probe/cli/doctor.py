@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 from urllib.request import getproxies
 
-import orjson
-
 from probe import __version__
 from probe.cli.consent import is_granted
 from probe.cli.errors import EXIT_NO_NETWORK, EXIT_OK, CommandError
 from probe.cli.inputs import embedded_targets
 from probe.cli.machine_options import GRANTS
+from probe.cli.output import print_json
 from probe.cli.render import style_of
 from probe.cli.schedule import this_kind
 from probe.net.trio_network import TrioNetwork
@@ -67,7 +66,7 @@ def doctor_command(args: argparse.Namespace) -> int:
             "schema_version": "1.0",
             "findings": [finding._asdict() for finding in findings],
         }
-        print(orjson.dumps(document).decode())  # noqa: T201 - the room that prints
+        print_json(document)
     else:
         is_ascii = style_of(ascii_only=args.ascii).ascii_only
         for finding in findings:

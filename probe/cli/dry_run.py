@@ -1,10 +1,8 @@
 """``check --dry-run``: the plan, printed and not carried out."""
 
-import sys
 from typing import Any
 
-import orjson
-
+from probe.cli.output import print_json
 from probe.model.step import (
     DnsLookup,
     EchProbe,
@@ -36,9 +34,9 @@ def print_plan(plan: Plan, shown: str) -> None:
         }
         if shown == "ndjson":
             for row in rows:
-                _print_json({"type": "chain", "schema_version": "1.0", **row})
+                print_json({"type": "chain", "schema_version": "1.0", **row})
         else:
-            _print_json(document)
+            print_json(document)
         return
     for row in rows:
         what = row["follow_up"] or (row["role"] if row["tactic"] == "none" else row["tactic"])
@@ -117,7 +115,3 @@ def _kind(step: object) -> str:
         "SpecialConfig": "special_config",
         "Http3Request": "quic",
     }[type(step).__name__]
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(orjson.dumps(document).decode() + "\n")

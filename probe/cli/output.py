@@ -58,6 +58,17 @@ def write_utf8(text: str) -> None:
     _typed(sys.stdout.buffer.flush)
 
 
+def print_json(document: dict[str, Any]) -> None:
+    """Write a document as one line of JSON, at once.
+
+    Raises:
+        StandardOutputError: standard output cannot be written.
+    """
+    import orjson  # noqa: PLC0415 - start-up time
+
+    write_utf8(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE).decode())
+
+
 @contextmanager
 def typed_output() -> Iterator[None]:
     """Give standard output's errors their types, and flush it at the end.
